@@ -1,0 +1,31 @@
+# Everything runs in .venv, which each target makes on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: run test lint bench clean
+
+run: $(STAMP)  ## set up and run the main job: EOE on GPT-2
+	$(BIN)/evoweights run configs/eoe_gpt2.yaml
+
+test: $(STAMP)  ## set up and run the tests
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## formatting, lint, types and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+bench: $(STAMP)  ## measure the kernels against their rivals on this CPU
+	$(BIN)/python benchmarks/cpu_operators.py
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(STAMP)
+
+clean:  ## remove the environment and caches, not the runs
+	rm -rf $(VENV) .pytest_cache .ruff_cache build dist

@@ -1,0 +1,25 @@
+"""The operators that ship: one gene kernel a file."""
+
+from evoweights_kernels.bodies.adamw import adamw
+from evoweights_kernels.bodies.arithmetic_crossover import arithmetic_crossover, mix
+from evoweights_kernels.bodies.gaussian_mutation import gaussian_mutation
+from evoweights_kernels.bodies.pso import pso
+from evoweights_kernels.bodies.pso_towards import pso_towards, pso_towards_16
+from evoweights_kernels.bodies.uniform_crossover import (
+    uniform_crossover,
+    uniform_crossover_8,
+    uniform_crossover_32,
+)
+
+__all__ = [
+    "adamw",
+    "arithmetic_crossover",
+    "gaussian_mutation",
+    "mix",
+    "pso",
+    "pso_towards",
+    "pso_towards_16",
+    "uniform_crossover",
+    "uniform_crossover_8",
+    "uniform_crossover_32",
+]

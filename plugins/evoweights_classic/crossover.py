@@ -1,0 +1,59 @@
+"""Crossover: genes of another individual are copied or blended in."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from evoweights.catalog import setting
+from evoweights.operators import GeneOperator
+from evoweights_kernels import GeneKernel, bodies
+
+
+@dataclass(frozen=True)
+class Crossover(GeneOperator):
+    """Uniform crossover: each gene is copied from the other parent with the given probability, one way."""
+
+    name: ClassVar[str] = "crossover"
+    source: ClassVar[str] = "Syswerda 1989; in EOE: Chen 2025, arXiv 2509.24436"
+
+    rate: float = setting(0.6, "probability that a gene is copied", unit="probability", minimum=0.0, maximum=1.0)
+    bits: int = setting(
+        16, "random bits per gene: 8 are fastest and resolve the rate to 1/256, 16 to 1/65536, 32 to 1/2^24"
+    )
+
+    def __post_init__(self) -> None:
+        if self.bits not in (8, 16, 32):
+            raise ValueError(f"bits: found {self.bits}, allowed are 8, 16 and 32")
+
+    @property
+    def kernel(self) -> GeneKernel:
+        """Uniform crossover with the chosen width of random numbers."""
+        if self.bits == 16:
+            return bodies.uniform_crossover
+        return bodies.uniform_crossover.with_bits({"take": self.bits}, name=f"uniform_crossover_{self.bits}")
+
+    def scalars(self) -> Mapping[str, float]:
+        """The probability of taking the other parent's gene."""
+        return {"take": self.rate}
+
+
+@dataclass(frozen=True)
+class ArithmeticCrossover(GeneOperator):
+    """Arithmetic crossover: ``(1 - weight) x + weight other``, exact at both ends, for equal parents, and within the hull."""
+
+    name: ClassVar[str] = "arithmetic_crossover"
+    source: ClassVar[str] = "Michalewicz 1992, Genetic Algorithms + Data Structures = Evolution Programs, chapter 5"
+    kernel = bodies.arithmetic_crossover
+
+    weight: float = setting(0.5, "share of the other parent", unit="fraction", minimum=0.0, maximum=1.0)
+
+
+@dataclass(frozen=True)
+class Mix(GeneOperator):
+    """EOE's deterministic mix: a step of fixed share from every gene towards the leader's."""
+
+    name: ClassVar[str] = "mix"
+    source: ClassVar[str] = "Chen 2025, arXiv 2509.24436 (in its published code)"
+    kernel = bodies.mix
+
+    weight: float = setting(0.1, "share of the leader", unit="fraction", minimum=0.0, maximum=1.0)

@@ -1,0 +1,54 @@
+"""What is shown when a run is finished: every expert, what it cost, where things are and what to do next."""
+
+import shlex
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from evoweights.records import RunInfo, RunResult
+from evoweights_monitor.formats import duration_text, loss_text, memory_text, rate_text
+from evoweights_monitor.lines import references_text
+
+
+def result_table(result: RunResult) -> Table:
+    """Every expert: validation loss at the start and at the end, and its turns; the best is starred."""
+    table = Table(box=box.SIMPLE, show_edge=False)
+    for heading in ("expert", "start", "end", "change", "turns"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for each in result.table:
+        change = loss_text(each.end - each.start)
+        star = "*" if each.is_best else " "
+        cells = [f"{star}{each.row}", loss_text(each.start), loss_text(each.end), change, str(each.turns)]
+        table.add_row(*cells, style="green" if each.is_best else None)
+    return table
+
+
+def result_lines(info: RunInfo, result: RunResult) -> list[str]:
+    """The best loss, what to compare it with, and what the run cost."""
+    lines = [
+        f"best: expert {result.best_row}, validation loss {loss_text(result.best_fitness)}, "
+        f"in generation {result.best_generation} (lower is better)"
+    ]
+    if compare := references_text(result.references or info.references):
+        lines.append(f"to compare: {compare}")
+    speed = f"{rate_text(result.tokens_per_second)} tokens/s"
+    spent = f"{result.tokens:,} tokens in {duration_text(result.seconds)}"
+    lines.append(f"{spent}, {speed}, peak memory {memory_text(result.peak_memory_bytes)}")
+    return lines
+
+
+def place_lines(folder: Path) -> list[str]:
+    """Where the run's results are."""
+    lines = [f"best individual: {folder / 'best'}", f"metrics: {folder / 'metrics.jsonl'}"]
+    return lines + ([f"TensorBoard: {folder / 'tb'}"] if (folder / "tb").is_dir() else [])
+
+
+def next_commands(folder: Path, result: RunResult) -> list[str]:
+    """Commands to go on with; those that have something to work on."""
+    run = shlex.quote(str(folder))
+    commands = [] if result.sample is None else [f"evoweights generate {run}"]
+    commands.append(f"evoweights export {run}")
+    if (folder / "tb").is_dir():
+        commands.append(f"tensorboard --logdir {shlex.quote(str(folder / 'tb'))}")
+    return commands

@@ -1,0 +1,257 @@
+"""Checkpoints that are whole or absent: staged in a sibling folder, fsynced, sealed with digests, renamed.
+
+    step-000000120/  individuals/0000.safetensors  ...  state.json  MANIFEST.json
+
+The newest is the one with the highest number that verifies; times are never trusted. A damaged one is set
+aside, not deleted.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evoweights import durable
+from evoweights.durable import Digest
+from evoweights.errors import CheckpointError, UsageError
+from evoweights.formats import from_json, read_tensors, tensor_chunks, to_json
+from evoweights.manifest import Manifest, check, is_safe_name, seal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_LOG = logging.getLogger(__name__)
+_FOLDER = re.compile(r"step-(\d{9,18})|\.replaced-step-(\d{9,18})\.[0-9a-f]+")
+_DAMAGED = ".damaged-"
+_STATE = "state.json"
+_SUFFIX = ".safetensors"
+_SPACE = 2.2
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What verifying one checkpoint found; ``problems`` name the files and what is wrong with each."""
+
+    step: int
+    ok: bool
+    problems: tuple[str, ...]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that has been verified; ``names`` are those of its tensor files."""
+
+    step: int
+    folder: Path
+    state: Mapping[str, Any]
+    names: tuple[str, ...]
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    def tensors(self, name: str) -> "dict[str, Tensor]":
+        """The tensors of one file, on the host; writing to them does not change the checkpoint.
+
+        Raises:
+            CheckpointError: there is no such file, or it is malformed.
+        """
+        file = _file(name)
+        if file.removesuffix(_SUFFIX) not in self.names:
+            raise CheckpointError(f"{self.folder} has no {file}; it has {', '.join(self.names)}.")
+        try:
+            return read_tensors(self.folder / file)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.folder}: {file} cannot be read: {error}") from error
+
+
+class CheckpointStore:
+    """The checkpoints of one run, for its one writer or, with ``read_only``, for anyone beside it.
+
+    ``keep`` (at least 2) is how many verified ones stay; ``before_commit`` is called when all of a checkpoint
+    but its name is on the disk.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        keep: int = 2,
+        read_only: bool = False,
+        before_commit: Callable[[], None] | None = None,
+    ) -> None:
+        if keep < 2:
+            raise UsageError(
+                f"checkpoint.keep: {keep} is too few; at least 2, so that a damaged one can be replaced."
+            )
+        self.folder, self.keep, self._read_only, self._before_commit = folder, keep, read_only, before_commit
+        self._verified: set[int] = set()
+        self._last: tuple[Path, Mapping[str, Digest]] = folder, {}
+
+    def check_space(self, estimated_bytes: int) -> None:
+        """See that a checkpoint of this size can be written beside the one before it.
+
+        Raises:
+            ResourceError: less than 2.2 times ``estimated_bytes`` is free.
+        """
+        durable.check_space(self.folder, _SPACE * estimated_bytes)
+
+    def save(
+        self,
+        step: int,
+        files: "Mapping[str, Callable[[], Mapping[str, Tensor]]]",
+        state: Mapping[str, Any],
+        *,
+        environment: Mapping[str, Any] | None = None,
+        unchanged: Collection[str] = (),
+    ) -> Path:
+        """Commit a checkpoint, then drop the oldest; an interrupted save leaves those before it as they were.
+
+        ``files`` makes the tensors of each file when it is its turn to be written. Those in ``unchanged`` are
+        the same as in the last checkpoint that this store saved or gave: where possible they share its file.
+
+        Raises:
+            ResourceError: the disk is full or broken; nothing of this checkpoint is left, those before it are.
+        """
+        assert not self._read_only and 0 <= step < 10**18
+        target = self.folder / f"step-{step:09d}"
+        staging = self.folder / f".staging-{step}-{os.getpid()}-{durable.nonce()}"
+        with durable.disk_errors(f"The checkpoint {target}"):
+            durable.make_folder(self.folder)
+            durable.clean(self.folder)
+            try:
+                digests = self._stage(staging, files, state, unchanged)
+                seal(staging, digests, {"step": step, "environment": environment or {}})
+                if self._before_commit is not None:
+                    self._before_commit()
+                durable.replace_folder(staging, target)
+            finally:
+                # A staging folder that cannot be removed now (broken disk) goes with the next save.
+                with suppress(OSError):
+                    durable.clean(self.folder)
+        self._last = target, digests
+        self._verified.add(step)
+        self._drop_old()
+        return target
+
+    def latest(self, *, on_skip: Callable[[str], None] = _LOG.warning) -> Checkpoint | None:
+        """The newest checkpoint that verifies, or None if none was ever written.
+
+        Newer ones that are damaged are set aside (``.damaged-step-...``), each with one line to ``on_skip``.
+
+        Raises:
+            CheckpointError: there are checkpoints but none is intact, or one was written by a newer version.
+        """
+        skipped: list[Verdict] = []
+        for step, folder in self._listed():
+            verdict, manifest = _verify(step, folder)
+            if verdict.ok:
+                for each in skipped:
+                    on_skip(self._set_aside(each, step))
+                checkpoint = _load(self._put_back(step, folder), step, manifest)
+                self._last = checkpoint.folder, manifest.files
+                self._verified.add(step)
+                return checkpoint
+            skipped.append(verdict)
+        reasons = [f"  {each.folder}: {'; '.join(each.problems)}" for each in skipped]
+        reasons += [f"  {path}: set aside earlier" for path in sorted(self.folder.glob(f"{_DAMAGED}*"))]
+        if not reasons:
+            return None
+        advice = "Put back an intact copy of one of them, or start again beside this run with --fresh."
+        raise CheckpointError("\n".join(["No intact checkpoint is left:", *reasons, advice]))
+
+    def verify(self) -> list[Verdict]:
+        """Check every checkpoint, newest first, without changing anything."""
+        verdicts = []
+        for step, folder in self._listed():
+            try:
+                verdicts.append(_verify(step, folder)[0])
+            except CheckpointError as error:
+                verdicts.append(Verdict(step, False, (str(error),), folder))
+        return verdicts
+
+    def _stage(
+        self,
+        staging: Path,
+        files: "Mapping[str, Callable[[], Mapping[str, Tensor]]]",
+        state: Mapping[str, Any],
+        unchanged: Collection[str],
+    ) -> dict[str, Digest]:
+        shared = {_file(name) for name in unchanged}
+        makers = {_file(name): make for name, make in files.items()}
+        assert shared <= makers.keys() and len({name.lower() for name in makers}) == len(files)
+        durable.make_folder(staging)
+        folder, old = self._last
+        digests: dict[str, Digest] = {}
+        for file, make in makers.items():
+            durable.make_folder((staging / file).parent)
+            known = old.get(file) if file in shared else None
+            if known and durable.link(folder / file, staging / file, size=known.size):
+                digests[file] = known
+            else:
+                digests[file] = durable.create_file(staging / file, tensor_chunks(make()))
+        digests[_STATE] = durable.create_file(staging / _STATE, [to_json(state).encode()])
+        return digests
+
+    def _drop_old(self) -> None:
+        kept = sorted(self._verified)[-self.keep :]
+        self._verified = set(kept)
+        try:
+            for step, folder in self._listed():
+                if folder.name.startswith(".") or (len(kept) == self.keep and step < kept[0]):
+                    durable.discard(folder)
+        except OSError as error:
+            _LOG.warning("An old checkpoint could not be removed (%s); the next save tries again.", error)
+
+    def _set_aside(self, damaged: Verdict, used: int) -> str:
+        line = f"Checkpoint {damaged.folder} is damaged and skipped: {'; '.join(damaged.problems)}."
+        if self._read_only:
+            return f"{line} Step {used} is used."
+        aside = self.folder / f"{_DAMAGED}step-{damaged.step:09d}.{durable.nonce()}"
+        with durable.disk_errors(f"The name {aside}"):
+            durable.rename(damaged.folder, aside)
+        return f"{line} It is set aside as {aside.name}; step {used} is used."
+
+    def _put_back(self, step: int, folder: Path) -> Path:
+        """Give a checkpoint its name back that was being replaced when a process died."""
+        if self._read_only or not folder.name.startswith("."):
+            return folder
+        target = self.folder / f"step-{step:09d}"
+        with durable.disk_errors(f"The name {target}"):
+            durable.rename(folder, target)
+        return target
+
+    def _listed(self) -> Iterator[tuple[int, Path]]:
+        """Step and folder of every checkpoint, newest first; a replaced one after its replacement."""
+        paths = self.folder.iterdir() if self.folder.is_dir() else ()
+        matches = [(_FOLDER.fullmatch(path.name), path) for path in paths]
+        found = [(int(match[1] or match[2]), path) for match, path in matches if match]
+        yield from sorted(found, key=lambda each: (-each[0], each[1].name.startswith("."), each[1].name))
+
+
+def _file(name: str) -> str:
+    if not is_safe_name(name):
+        raise CheckpointError(
+            f"{name!r} cannot name a file of a checkpoint; allowed are A-Z a-z 0-9 . _ - and /."
+        )
+    return name.removesuffix(_SUFFIX) + _SUFFIX
+
+
+def _verify(step: int, folder: Path) -> tuple[Verdict, Manifest]:
+    manifest, problems = check(folder)
+    if not problems and manifest.facts.get("step") != step:
+        problems = (f"MANIFEST.json is of step {manifest.facts.get('step')}",)
+    if not problems and _STATE not in manifest.files:
+        problems = (f"{_STATE} is missing",)
+    return Verdict(step, not problems, problems, folder), manifest
+
+
+def _load(folder: Path, step: int, manifest: Manifest) -> Checkpoint:
+    try:
+        state = from_json((folder / _STATE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder}: {_STATE} cannot be read: {error}") from error
+    names = tuple(name.removesuffix(_SUFFIX) for name in manifest.files if name.endswith(_SUFFIX))
+    return Checkpoint(step, folder, state, names, manifest.facts.get("environment", {}))

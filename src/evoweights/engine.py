@@ -1,0 +1,285 @@
+"""The generation loop: turn, improve, vary, evaluate, select, record; and a checkpoint whenever one is due."""
+
+import logging
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+
+from torch import Tensor
+
+from evoweights.config import RunConfig, Scheduled
+from evoweights.errors import DivergedError, ResourceError, RunStopped
+from evoweights.operators import Improver, Moment, NonFiniteStep, Scene, Turn
+from evoweights.plugins import Hooks
+from evoweights.mounted import Mounted
+from evoweights.population import best_of
+from evoweights.progress import Progress, TurnProgress
+from evoweights.records import GenerationRecord, ImproveRecord, RunInfo, VaryRecord
+from evoweights.run_dir import RunDirectory
+from evoweights.scoring import crown, evaluate, select
+from evoweights.seeds import Noise
+from evoweights.stopping import StopRequest
+from evoweights.task import Task
+from evoweights.variation import Named, distance, vary
+from evoweights.world import World
+
+STRIKES = 3
+"""Turns in a row that may stop on a non-finite loss before the individual counts as failed."""
+
+FAILED_SAVES = 3
+"""Checkpoints in a row that may fail for lack of space before the run ends."""
+
+_LOG = logging.getLogger("evoweights")
+
+
+@dataclass
+class Feed:
+    """The one stream of training batches; ``progress.batches`` is its position."""
+
+    task: Task
+    progress: Progress
+
+    def next_loss(self, mounted: Mounted) -> Tensor:
+        """The differentiable loss of the mounted individual on the next batch."""
+        batch = self.task.batch(self.progress.batches)
+        self.progress.batches += 1
+        return self.task.loss(mounted.module, batch)
+
+
+@dataclass
+class Engine:
+    """A run in memory: its population, the live module, and how far it has come."""
+
+    config: RunConfig
+    run: RunDirectory
+    hooks: Hooks
+    task: Task
+    world: World
+    info: RunInfo
+    stop: StopRequest
+    _seconds: dict[str, float] = field(default_factory=dict)
+    _best_on_disk: int | None = None
+    _last_save: float = field(default_factory=time.monotonic)
+    _failed_saves: int = 0
+
+    def to_end(self) -> None:
+        """Run every generation that is left; afterwards all individuals are measured and the best is saved.
+
+        Raises:
+            RunStopped: asked to stop; a checkpoint was written.
+            DivergedError: no healthy individual is left.
+        """
+        if self.world.progress.generation == 0 and self.world.progress.turn is None:
+            self._score(-1)
+        while self.world.progress.generation < self.config.generations:
+            self._one_generation()
+        self._score(self.config.generations - 1)
+        self._save_best()
+
+    def _one_generation(self) -> None:
+        generation = self.world.progress.generation
+        noise = Noise(self.config.seed).at("generation", generation)
+        started, self._seconds = time.perf_counter(), {}
+        turn = self.world.progress.turn = self.world.progress.turn or self._plan(generation, noise)
+        with self._phase("improve"):
+            self._improve(generation, turn, noise)
+        with self._phase("vary"):
+            varied = self._vary(generation, turn, noise) if turn.varies else []
+        if (generation + 1) % self.config.evaluate.every == 0:
+            with self._phase("evaluate"):
+                self._score(generation)
+                varied += select(
+                    self.world.population, self.config.select, generation=generation, noise=noise.at("select")
+                )
+        self.world.progress.improve_seconds += self._seconds["improve"]
+        self.world.progress.seconds += time.perf_counter() - started
+        self._record(generation, turn, varied)
+        self.world.progress.generation += 1
+        self.world.progress.ticks += 1
+        self.world.progress.turn = None
+        self._checkpoint_if_due()
+
+    def _plan(self, generation: int, noise: Noise) -> TurnProgress:
+        plan: Turn = self.config.turn.choose(generation, self.world.population.size, noise.at("turn"))
+        healthy = self.world.population.healthy()
+        return TurnProgress(tuple(row for row in plan.rows if row in healthy), plan.steps, plan.varies)
+
+    # improve
+
+    def _improve(self, generation: int, turn: TurnProgress, noise: Noise) -> None:
+        active = [each for each in self.config.improve if each.is_active(generation)]
+        for index in range(turn.entry, len(active)):
+            for actor in range(turn.actor, len(turn.rows)):
+                turn.entry, turn.actor = index, actor
+                self._take_turn(generation, turn, active[index], noise.at("improve", active[index].label))
+                turn.losses = []
+            turn.entry, turn.actor = index + 1, 0
+
+    def _take_turn(self, generation: int, turn: TurnProgress, entry: Scheduled, noise: Noise) -> None:
+        """Train one actor for its turn, or for what is left of it after a checkpoint in its middle."""
+        improver: Improver = entry.component
+        row, started, stopped = turn.rows[turn.actor], time.perf_counter(), None
+        steps = improver.steps if turn.steps is None else turn.steps
+        self.world.mounted.load(self.world.population, row)
+        feed, here = Feed(self.task, self.world.progress), noise.at("individual", row)
+        while len(turn.losses) < steps:
+            number = self.world.progress.step + 1
+            moment = Moment(number, self.info.total_steps, here.at("step", number), self.info.backend)
+            try:
+                loss = improver.step(self.world.mounted, feed, moment)
+            except NonFiniteStep as error:
+                stopped = str(error)
+                break
+            turn.losses.append(loss)
+            self.world.progress.step, self.world.progress.ticks = number, self.world.progress.ticks + 1
+            self.hooks.call(
+                "step_finished", info=self.info, generation=generation, row=row, step=number, loss=loss
+            )
+            if self.stop:
+                self.world.mounted.store(self.world.population)
+                self._stop_here()
+        self.world.mounted.store(self.world.population)
+        self._close_turn(generation, turn, row, stopped, time.perf_counter() - started)
+
+    def _close_turn(
+        self, generation: int, turn: TurnProgress, row: int, stopped: str | None, seconds: float
+    ) -> None:
+        individual, losses = self.world.population.individuals[row], turn.losses
+        individual.turns += turn.entry == 0
+        individual.strikes = individual.strikes + 1 if stopped else 0
+        individual.failed = individual.failed or individual.strikes >= STRIKES
+        mean = sum(losses) / len(losses) if losses else math.nan
+        individual.train_loss = mean if losses else individual.train_loss
+        recent = self.world.progress.recent
+        record = ImproveRecord(
+            generation=generation,
+            row=row,
+            id=individual.id,
+            steps=len(losses),
+            first_loss=losses[0] if losses else math.nan,
+            mean_loss=mean,
+            last_loss=losses[-1] if losses else math.nan,
+            jump=losses[0] - sum(recent) / len(recent) if recent and losses else None,
+            seconds=seconds,
+            stopped=stopped,
+        )
+        self.world.progress.recent = losses[-3:] or recent
+        turn.improved.append(record)
+        everyone = self.world.mounted.shared.layout.count > 0
+        self.world.population.mark_changed(range(self.world.population.size) if everyone else [row])
+        self.hooks.call("individual_improved", info=self.info, record=record)
+
+    # vary, evaluate, record
+
+    def _vary(self, generation: int, turn: TurnProgress, noise: Noise) -> list[VaryRecord]:
+        rows = self.world.population.individuals
+        scene = Scene(
+            actors=turn.rows,
+            healthy=tuple(self.world.population.healthy()),
+            scores=tuple(row.score for row in rows),
+            train_losses=tuple(row.train_loss for row in rows),
+        )
+        entries = [Named(each.label, each.component) for each in self.config.vary if each.is_active(generation)]
+        return vary(
+            self.world.population,
+            entries,
+            scene,
+            generation=generation,
+            noise=noise.at("vary"),
+            backend=self.info.backend,
+            optimizer_state=self.config.optimizer_state,
+        )
+
+    def _score(self, generation: int) -> None:
+        evaluate(self.world.population, self.world.mounted, self.task)
+        if not self.world.population.healthy():
+            self.run.fail("diverged")
+            raise DivergedError(
+                f"generation {generation}: no healthy individual is left; every loss is NaN or infinite. "
+                f"The last good weights are in {self.run.best_folder} if there is such a folder. "
+                "Lower the learning rate or the operators' strength and start again with --fresh."
+            )
+        self.world.champion = crown(self.world.champion, self.world.population, self.world.mounted, generation=generation)
+
+    def _record(self, generation: int, turn: TurnProgress, varied: list[VaryRecord]) -> None:
+        known = [value if math.isfinite(value) else None for value in self.world.population.fitness()]
+        best = best_of(self.world.population.fitness(), self.world.population.healthy())
+        failed = (row for row, each in enumerate(self.world.population.individuals) if each.failed)
+        record = GenerationRecord(
+            generation=generation,
+            step=self.world.progress.step,
+            tokens=self.world.progress.batches * self.task.tokens_per_batch,
+            improved=tuple(turn.improved),
+            varied=tuple(varied),
+            fitness=tuple(known),
+            best_row=best,
+            best_fitness=None if best is None else known[best],
+            distance=distance(self.world.population),
+            seconds=dict(self._seconds),
+            failed=tuple(failed),
+        )
+        for each in varied:
+            self.run.append_lineage(asdict(each))
+        self.run.append_metrics(asdict(record))
+        self.hooks.call("generation_finished", info=self.info, record=record)
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] = time.perf_counter() - started
+
+    # checkpoints
+
+    def _checkpoint_if_due(self) -> None:
+        if self.stop:
+            self._stop_here()
+        settings, generation = self.config.checkpoint, self.world.progress.generation
+        aged = time.monotonic() - self._last_save >= settings.every_seconds
+        if not (generation % settings.every_generations == 0 or aged or generation == self.config.generations):
+            return
+        try:
+            self.checkpoint()
+            self._failed_saves = 0
+        except ResourceError as error:
+            self._failed_saves += 1
+            _LOG.warning("checkpoint failed (%d in a row): %s", self._failed_saves, error)
+            if self._failed_saves >= FAILED_SAVES:
+                raise
+
+    def _stop_here(self) -> None:
+        self.checkpoint()
+        raise RunStopped(
+            f"Stopped in generation {self.world.progress.generation} after {self.world.progress.step} steps; a checkpoint is "
+            f"written. Continue with: evoweights resume {self.run.folder}",
+            exit_code=self.stop.exit_code,
+        )
+
+    def checkpoint(self) -> None:
+        """Write everything an exact continuation needs, and the best individual.
+
+        Raises:
+            ResourceError: the disk is full; the previous checkpoint is intact.
+        """
+        started = time.perf_counter()
+        unchanged = self.world.unchanged()
+        folder = self.run.checkpoints.save(
+            self.world.progress.ticks, self.world.files(), self.world.state(), unchanged=unchanged
+        )
+        self.world.mark_saved()
+        self._save_best()
+        self._last_save = time.monotonic()
+        self._seconds["checkpoint"] = time.perf_counter() - started
+        generation = self.world.progress.generation
+        self.hooks.call("checkpoint_saved", info=self.info, generation=generation, folder=str(folder))
+
+    def _save_best(self) -> None:
+        champion = self.world.champion
+        if champion is not None and champion.generation != self._best_on_disk:
+            layout = self.world.population.layout.fingerprint
+            self.run.save_best(champion.tensors, {**champion.facts(), "layout": layout})
+            self._best_on_disk = champion.generation

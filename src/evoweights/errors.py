@@ -1,0 +1,71 @@
+"""Errors for people: each says where, what was found, what is allowed and what to do, and carries an exit code."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class EvoweightsError(Exception):
+    """A condition the user can act on; shown as one message, never as a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(EvoweightsError):
+    """A command line, configuration or plugin name that cannot be used."""
+
+    exit_code = 2
+
+
+class DataError(EvoweightsError):
+    """Training data, a tokenizer or a saved model that cannot be read."""
+
+    exit_code = 3
+
+
+class CheckpointError(EvoweightsError):
+    """No intact checkpoint is left, or an exported model does not equal its individual."""
+
+    exit_code = 4
+
+
+class PluginError(EvoweightsError):
+    """A plugin raised, or broke the contract of its component."""
+
+    exit_code = 5
+
+
+class DivergedError(EvoweightsError):
+    """No healthy individual is left: every loss is NaN or infinite."""
+
+    exit_code = 6
+
+
+class ResourceError(EvoweightsError):
+    """Disk space or memory ran out."""
+
+    exit_code = 7
+
+
+class RunInUseError(EvoweightsError):
+    """Another process holds the run directory."""
+
+    exit_code = 8
+
+
+class RunStopped(EvoweightsError):
+    """The run was asked to stop and ended with a checkpoint; the same command continues it.
+
+    ``exit_code`` is 130 after Ctrl-C (SIGINT) and 143 after SIGTERM.
+    """
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of an error message: the nearest known name, and the list of what is allowed."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return f"{hint} Known: {', '.join(known) or 'none'}."

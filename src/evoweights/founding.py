@@ -1,0 +1,98 @@
+"""Founding a population: the live module mounted on its buffers, and every individual's first weights."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from evoweights.errors import UsageError
+from evoweights.genome import Part, layout_of, mount_
+from evoweights.operators import Improver, PairOperator
+from evoweights.mounted import Blueprint, Mounted
+from evoweights.population import Population, Slot
+from evoweights.seeds import Noise, seeded
+
+
+def collect_slots(components: Sequence[Improver | PairOperator]) -> tuple[Slot, ...]:
+    """The slots that components declare, each once.
+
+    Raises:
+        UsageError: two components want one name in different roles.
+    """
+    slots: dict[str, Slot] = {}
+    for component in components:
+        for slot in component.slots:
+            if slots.setdefault(slot.name, slot) != slot:
+                raise UsageError(
+                    f"Slot {slot.name!r} is declared as {slots[slot.name].role} and as {slot.role} "
+                    f"(by {component.name}). Rename it in one of the two plugins."
+                )
+    return tuple(slots.values())
+
+
+def found(
+    blueprint: Blueprint,
+    *,
+    improvers: Sequence[Improver],
+    operators: Sequence[PairOperator],
+    noise: Noise,
+    device: torch.device,
+    folder: Path,
+) -> tuple[Population, Mounted]:
+    """Mount the blueprint's module and give every individual its first weights.
+
+    Individual i is initialised from ``noise`` at "individual i", so that none depends on how many there are.
+    """
+    mounted = mount_blueprint(blueprint, device, improvers=improvers)
+    population = Population(
+        mounted.own.layout,
+        blueprint.size,
+        home=blueprint.home,
+        device=device,
+        folder=folder,
+        slots=collect_slots([*improvers, *operators]),
+    )
+    shared = None
+    for row in range(blueprint.size):
+        with seeded(noise.at("individual", row)), torch.no_grad():
+            blueprint.initialise(row)
+        if shared is None:
+            shared = mounted.shared.weights.clone()
+        mounted.shared.weights.copy_(shared)
+        mounted.row = row
+        mounted.store(population)
+        for slot in population.slots:
+            if slot.role == "personal_best":
+                population.row(row, slot.name).copy_(mounted.own.weights)
+    return population, mounted
+
+
+def mount_blueprint(
+    blueprint: Blueprint, device: torch.device, *, improvers: Sequence[Improver] = ()
+) -> Mounted:
+    """The blueprint's module, mounted: one buffer for what an individual owns, one for what all share.
+
+    Raises:
+        UsageError: nothing is left to evolve, or the weights are of several or unsupported dtypes.
+    """
+    names = [name for name, _ in blueprint.module.named_parameters()]
+    frozen = {name for name, each in blueprint.module.named_parameters() if not each.requires_grad}
+    shared = [name for name in names if blueprint.is_shared(name) or name in frozen]
+    everything = layout_of(blueprint.module, names)  # one dtype for both parts, or one clear error
+    blueprint.module.to(device)
+    own_layout = layout_of(blueprint.module, [name for name in names if name not in shared], dtype=everything.dtype)
+    if not own_layout.count:
+        raise UsageError("The population shares every weight of the model: there is nothing left to evolve.")
+    own = mount_(blueprint.module, own_layout, device=device)
+    shared_part = mount_(
+        blueprint.module, layout_of(blueprint.module, shared, dtype=everything.dtype), device=device
+    )
+    mounted = Mounted(blueprint.module, own, shared_part, depth=blueprint.depth)
+    for slot in collect_slots(improvers):
+        for part in mounted.parts:
+            part.slots[slot.name] = _empty_slot(part, device)
+    return mounted
+
+
+def _empty_slot(part: Part, device: torch.device) -> torch.Tensor:
+    return torch.zeros(part.layout.size, dtype=torch.float32, device=device)

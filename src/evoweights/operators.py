@@ -1,0 +1,240 @@
+"""The interfaces of the components that act on a population: turns, improvers, operators, selections.
+
+An operator is written gene by gene (:class:`GeneOperator`: one function, compiled for every target and fused with its
+neighbours) or over named tensors in plain torch (:class:`TensorOperator`). Gradient steps are components like the rest.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from evoweights.catalog import setting
+from evoweights.errors import PluginError
+from evoweights.seeds import Noise
+from evoweights_kernels import GeneKernel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from evoweights.genome import Layout
+    from evoweights.mounted import Blueprint, Mounted
+    from evoweights.population import Slot
+    from evoweights.task import Task
+
+
+class PopulationSettings(Protocol):
+    """A component of kind ``population``."""
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+
+    def blueprint(self, task: "Task", noise: Noise) -> "Blueprint":
+        """How many individuals, what they share, and their first weights."""
+        ...
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Who acts in a generation. ``steps`` overrides the improvers' own number; ``varies`` False leaves operators out."""
+
+    rows: tuple[int, ...]
+    steps: int | None = None
+    varies: bool = True
+
+
+class TurnRule(Protocol):
+    """A component of kind ``turn``: a pure function of the generation, so that runs can be planned and resumed."""
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+
+    def choose(self, generation: int, size: int, noise: Noise) -> Turn:
+        """The turn of ``generation`` (from 0) in a population of ``size`` individuals."""
+        ...
+
+
+class NonFiniteStep(ArithmeticError):
+    """A loss or gradient is NaN or infinite; raised by an improver before it changes any weight."""
+
+
+class Feed(Protocol):
+    """The run's one stream of training batches; its position is part of every checkpoint."""
+
+    def next_loss(self, mounted: "Mounted") -> "Tensor":
+        """The differentiable loss of the mounted individual on the next batch."""
+        ...
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where in the run a step happens: ``step`` counts gradient steps of all individuals from 1 to ``total_steps``."""
+
+    step: int
+    total_steps: int
+    noise: Noise
+    backend: str
+
+
+class Improver(Protocol):
+    """A component of kind ``improve``: steps on one mounted individual."""
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+
+    @property
+    def steps(self) -> int:
+        """Steps in one turn."""
+        ...
+
+    @property
+    def slots(self) -> "tuple[Slot, ...]":
+        """The state it keeps for every individual and for the shared part."""
+        ...
+
+    def step(self, mounted: "Mounted", feed: Feed, moment: Moment) -> float:
+        """Take one step in place and return the loss before it.
+
+        Raises:
+            NonFiniteStep: the loss or its gradient is NaN or infinite; nothing was changed.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What operators know when they vary: whose turn it was, who is healthy, and two losses per row (NaN if never
+    measured): the last validation score and the mean training loss of the last turn."""
+
+    actors: tuple[int, ...]
+    healthy: tuple[int, ...]
+    scores: tuple[float, ...]
+    train_losses: tuple[float, ...]
+
+    def best(self, by: str) -> int | None:
+        """The healthy row with the lowest loss ``by`` ``fitness`` or ``train_loss``; None if none is known."""
+        from evoweights.population import best_of
+
+        return best_of(self.scores if by == "fitness" else self.train_losses, self.healthy)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One rewriting: row ``target`` is changed, with row ``source`` as the leader or other parent."""
+
+    target: int
+    source: int
+
+
+DIRECTIONS = ("current_to_others", "best_to_current", "best_to_others", "current", "all", "ring")
+
+
+@dataclass(frozen=True)
+class PairOperator(ABC):
+    """An operator that rewrites single rows, each with the help of one other; do not derive from it directly."""
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+
+    direction: str = setting(
+        "current_to_others",
+        "who is rewritten: the others, led by whose turn it was; the current, led by the best; the others, led by the best; "
+        "the current or all of them, each by itself; each led by its neighbour",
+        choices=DIRECTIONS,
+    )
+    scope: str = setting(
+        "matrices", "segments that change: all, matrices, vectors, embeddings, or a glob such as '*.mlp.*'"
+    )
+    best_by: str = setting(
+        "fitness",
+        "what makes the best: its last validation loss, or the mean training loss of its last turn",
+        choices=("fitness", "train_loss"),
+    )
+    rounding: str = setting(
+        "stochastic",
+        "how bfloat16 weights are rounded: stochastic is unbiased, nearest loses changes below 1/512 of a weight",
+        choices=("stochastic", "nearest"),
+    )
+
+    @property
+    def slots(self) -> "tuple[Slot, ...]":
+        """The state it keeps for every individual."""
+        return ()
+
+    def pairs(self, scene: Scene) -> list[Pair]:
+        """Which rows are rewritten from which, in order. Failed rows may be rewritten but never lead."""
+        everyone = range(len(scene.scores))
+        if self.direction == "all":
+            return [Pair(row, row) for row in everyone]
+        if self.direction == "ring":
+            after = dict(zip(scene.healthy, [*scene.healthy[1:], *scene.healthy[:1]], strict=True))
+            return [Pair(row, after[row]) for row in scene.healthy if after[row] != row]
+        if self.direction == "current":
+            return [Pair(row, row) for row in scene.actors]
+        leaders = [row for row in scene.actors if row in scene.healthy]
+        if self.direction != "current_to_others":
+            best = scene.best(self.best_by)
+            leaders = [] if best is None else [best]
+        if self.direction == "best_to_current":
+            return [Pair(row, leader) for leader in leaders for row in scene.actors if row != leader]
+        return [Pair(row, leader) for leader in leaders for row in everyone if row != leader]
+
+
+@dataclass(frozen=True)
+class GeneOperator(PairOperator, ABC):
+    """An operator written as a gene kernel.
+
+    Its first ``Gene`` argument is the target; a ``Gene`` or ``State`` named like one of ``slots`` (the part after the dot) is
+    that slot; any other ``Gene`` is the source. ``Scalar`` and ``Chance`` arguments take the setting of the same name.
+    """
+
+    @property
+    @abstractmethod
+    def kernel(self) -> GeneKernel:
+        """The body that is applied to every gene in scope. A class attribute does as well."""
+
+    def scalars(self) -> Mapping[str, float]:
+        """Value of every ``Scalar`` and probability of every ``Chance``, by argument."""
+        own = {field.name for field in fields(self)}
+        wanted = [each.name for each in self.kernel.arguments if each.role.__name__ in ("Scalar", "Chance")]
+        if missing := [name for name in wanted if name not in own]:
+            raise PluginError(
+                f"operator {self.name}: kernel {self.kernel.name} takes {', '.join(missing)}, which is no setting of it. "
+                "Add a setting of that name, or override scalars()."
+            )
+        return {name: float(getattr(self, name)) for name in wanted}
+
+    def tile_scalars(self, layout: "Layout", target: "Tensor") -> "Mapping[str, Tensor]":
+        """Value of every ``TileScalar``, float32 ``[layout.size / 1024]``, computed from the target's weights."""
+        del layout, target  # unused: most kernels take none
+        return {}
+
+
+@dataclass(frozen=True)
+class TensorOperator(PairOperator, ABC):
+    """An operator written in plain torch over the named tensors in scope."""
+
+    @abstractmethod
+    def rewrite(
+        self, target: "Mapping[str, Tensor]", source: "Mapping[str, Tensor]", noise: Noise
+    ) -> "Mapping[str, Tensor]":
+        """New tensors for the target, by name; a name left out keeps its value. The arguments must not be changed.
+
+        Random numbers come from ``noise`` (``noise.at(name).generator()``), never from torch's global generator.
+        """
+
+
+class Selection(Protocol):
+    """A component of kind ``select``: who lives on."""
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+
+    def choose(self, fitness: Sequence[float], noise: Noise) -> Sequence[int]:
+        """For every row, the row whose individual it holds in the next generation; NaN (unknown or failed) never wins
+        over a known fitness."""
+        ...
+
+
+Component = Any
+"""An instance of a class of the catalog: its settings are its fields."""

@@ -1,0 +1,212 @@
+"""A population: N individuals of one layout, in one of three homes.
+
+Only what is mounted occupies the accelerator. The rest lives on the ``device``, in ``host`` memory, or on ``disk`` in files
+that are mapped for as long as they are used; operators work on it where it is.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evoweights.errors import ResourceError, UsageError
+from evoweights.genome import Layout
+
+HOMES = ("auto", "device", "host", "disk")
+WEIGHTS = "weights"
+BUFFER = "buffer."
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A named vector that a component keeps for every individual, one float32 per gene, zero at first.
+
+    ``role`` is ``optimizer`` (what an operator does to it is the run's ``optimizer_state`` setting), ``state`` (untouched), or
+    ``personal_best`` (in the weights' dtype: the individual's weights when its fitness was lowest).
+    """
+
+    name: str
+    role: str = "optimizer"
+
+
+@dataclass
+class Individual:
+    """What is known of one individual besides its tensors. ``fitness`` is a loss, NaN while unknown.
+
+    ``score`` is its last measured fitness, kept when the weights change; ``failed`` means it was measured and is NaN or
+    infinite, or that its training stopped three turns in a row.
+    """
+
+    id: int
+    parents: tuple[int, ...] = ()
+    born: int = 0
+    fitness: float = math.nan
+    score: float = math.nan
+    train_loss: float = math.nan
+    best_fitness: float = math.inf
+    start: float = math.nan
+    turns: int = 0
+    strikes: int = 0
+    failed: bool = False
+    counters: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether its weights have changed since they were measured."""
+        return math.isnan(self.fitness) and not self.failed
+
+
+def better(left: float, right: float) -> bool:
+    """Whether the loss ``left`` is lower than ``right``; NaN is never better, and anything is better than NaN."""
+    return not math.isnan(left) and (math.isnan(right) or left < right)
+
+
+def best_of(losses: Sequence[float], among: Sequence[int]) -> int | None:
+    """The index of ``among`` with the lowest loss, ties to the lowest index; None if all of them are NaN."""
+    known = [row for row in among if not math.isnan(losses[row])]
+    return min(known, key=lambda row: (losses[row], row), default=None)
+
+
+def buffers_among(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The module buffers among the tensors saved of an individual, by their names in the module."""
+    return {name.removeprefix(BUFFER): value for name, value in tensors.items() if name.startswith(BUFFER)}
+
+
+class _MemoryRows:
+    """N rows in one tensor."""
+
+    def __init__(self, size: int, genes: int, dtype: torch.dtype, device: torch.device) -> None:
+        pin = device.type == "cpu" and torch.cuda.is_available()
+        self.table = torch.zeros(size, genes, dtype=dtype, device=device, pin_memory=pin)
+
+    def row(self, index: int) -> Tensor:
+        return self.table[index]
+
+
+class _DiskRows:
+    """N rows, each a file that is mapped while a tensor of it is alive."""
+
+    def __init__(self, size: int, genes: int, dtype: torch.dtype, folder: Path, name: str) -> None:
+        self.files = [folder / f"{name}.{index:04d}" for index in range(size)]
+        self.genes, self.dtype = genes, dtype
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in self.files:
+            try:
+                with file.open("wb") as stream:
+                    stream.truncate(genes * dtype.itemsize)
+            except OSError as error:
+                raise ResourceError(
+                    f"population.home: cannot make {file} ({error}). Free space or set home to host."
+                ) from error
+
+    def row(self, index: int) -> Tensor:
+        if self.genes == 0:
+            return torch.zeros(0, dtype=self.dtype)
+        return torch.from_file(str(self.files[index]), shared=True, size=self.genes, dtype=self.dtype)
+
+
+class Population:
+    """N individuals of one layout: for each a vector of weights, the slots that components declared, and its buffers.
+
+    ``unsaved`` are the rows whose tensors have changed since the last checkpoint.
+    """
+
+    def __init__(
+        self, layout: Layout, size: int, *, home: str, device: torch.device, folder: Path, slots: Sequence[Slot]
+    ) -> None:
+        if home not in HOMES:
+            raise UsageError(f"population.home: {home!r} is none of {', '.join(HOMES)}.")
+        dtypes = {WEIGHTS: layout.dtype}
+        dtypes |= {slot.name: layout.dtype if slot.role == "personal_best" else torch.float32 for slot in slots}
+        genes = size * layout.size
+        home = _home(genes * sum(each.itemsize for each in dtypes.values()), device) if home == "auto" else home
+        self.layout, self.size, self.home, self.slots = layout, size, home, tuple(slots)
+        self._rows: dict[str, _MemoryRows | _DiskRows] = {}
+        for name, dtype in dtypes.items():
+            if home == "disk":
+                self._rows[name] = _DiskRows(size, layout.size, dtype, folder, name)
+            else:
+                where = device if home == "device" else torch.device("cpu")
+                self._rows[name] = _MemoryRows(size, layout.size, dtype, where)
+        self.buffers: list[dict[str, Tensor]] = [{} for _ in range(size)]
+        self.individuals = [Individual(id=index) for index in range(size)]
+        self.next_id = size
+        self.unsaved = set(range(size))
+
+    def row(self, index: int, name: str = WEIGHTS) -> Tensor:
+        """The weights (or the slot ``name``) of individual ``index``: ``[layout.size]``, where it lives, to read or write.
+
+        Do not keep it: on the ``disk`` home it holds a file mapping.
+        """
+        return self._rows[name].row(index)
+
+    def healthy(self) -> list[int]:
+        """The rows that have not failed."""
+        return [row for row, individual in enumerate(self.individuals) if not individual.failed]
+
+    def fitness(self) -> list[float]:
+        """Each row's fitness; NaN where it is unknown or failed."""
+        return [math.nan if individual.failed else individual.fitness for individual in self.individuals]
+
+    def mark_changed(self, rows: Sequence[int]) -> None:
+        """Forget the fitness of rows whose weights (or shared weights) have changed."""
+        for row in rows:
+            self.individuals[row].fitness = math.nan
+
+    def rewritten(self, row: int, *, sources: Sequence[int], generation: int) -> Individual:
+        """Give a row that an operator wrote a new identity: id, parents, unknown fitness, healthy again."""
+        old = self.individuals[row]
+        parents = tuple(dict.fromkeys([old.id, *(self.individuals[source].id for source in sources)]))
+        new = Individual(
+            id=self.next_id,
+            parents=parents,
+            born=generation,
+            score=old.score,
+            train_loss=old.train_loss,
+            best_fitness=old.best_fitness,
+            start=old.start,
+            turns=old.turns,
+            counters=dict(old.counters),
+        )
+        self.next_id += 1
+        self.individuals[row] = new
+        self.unsaved.add(row)
+        return new
+
+    def tensors(self, index: int) -> dict[str, Tensor]:
+        """Everything that must be saved of a row, by name."""
+        saved = {name: self.row(index, name) for name in self._rows}
+        return saved | {f"{BUFFER}{name}": value for name, value in self.buffers[index].items()}
+
+    def restore(self, index: int, tensors: Mapping[str, Tensor]) -> None:
+        """Put back what :meth:`tensors` gave."""
+        for name in self._rows:
+            self.row(index, name).copy_(tensors[name])
+        self.buffers[index] = buffers_among(tensors)
+
+    def state(self) -> dict[str, Any]:
+        """The individuals as JSON values (NaN and infinity as strings)."""
+        rows = [{key: _plain(value) for key, value in asdict(each).items()} for each in self.individuals]
+        return {"next_id": self.next_id, "individuals": rows}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Put back what :meth:`state` gave."""
+        self.next_id = state["next_id"]
+        self.individuals = []
+        for row in state["individuals"]:
+            values = {key: float(value) if isinstance(value, str) else value for key, value in row.items()}
+            self.individuals.append(Individual(**values | {"parents": tuple(values["parents"])}))
+
+
+def _home(size_bytes: int, device: torch.device) -> str:
+    """The ``auto`` home: the device if the population takes at most half of its free memory, else the host."""
+    fits = device.type == "cuda" and size_bytes <= torch.cuda.mem_get_info(device)[0] // 2
+    return "device" if fits else "host"
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,49 @@
+"""Where a run is: everything besides the population that a checkpoint must hold for an exact continuation."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from evoweights.records import ImproveRecord
+
+
+@dataclass
+class TurnProgress:
+    """How far the current turn has come: rows whose turn it is, steps each takes (None: the improver's own number),
+    the improver entry and actor at work, and that actor's losses so far."""
+
+    rows: tuple[int, ...]
+    steps: int | None
+    varies: bool
+    entry: int = 0
+    actor: int = 0
+    losses: list[float] = field(default_factory=list)
+    improved: list[ImproveRecord] = field(default_factory=list)
+
+
+@dataclass
+class Progress:
+    """Counters of a run. ``step`` counts gradient steps, ``ticks`` steps and generations (it numbers checkpoints),
+    ``batches`` is the position in the data; ``recent`` are the last losses of the turn before."""
+
+    generation: int = 0
+    step: int = 0
+    ticks: int = 0
+    batches: int = 0
+    seconds: float = 0.0
+    improve_seconds: float = 0.0
+    recent: list[float] = field(default_factory=list)
+    turn: TurnProgress | None = None
+
+    def state(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> "Progress":
+        """Put back what :meth:`state` gave."""
+        turn = state["turn"]
+        if turn is not None:
+            improved = [ImproveRecord(**record) for record in turn["improved"]]
+            turn = TurnProgress(**turn | {"rows": tuple(turn["rows"]), "improved": improved})
+        return cls(**dict(state) | {"turn": turn})

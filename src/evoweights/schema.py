@@ -1,0 +1,218 @@
+"""Checks configured settings against the dataclass that declares them, and makes instances of it.
+
+The types are OmegaConf's structured configs, one for each setting, so that every mistake is found and not only the first.
+Literals are taken at their word (``"5"`` is no number, ``yes`` no text); what an interpolation gives is converted.
+"""
+
+import dataclasses
+import enum
+import math
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from evoweights.config_source import Source
+from evoweights.errors import PluginError, UsageError, did_you_mean
+from evoweights.interpolation import Interpolations, Unresolvable, has_interpolation, leaves
+
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path", Any: "any value"}
+_LITERALS = {bool: (bool,), int: (int,), float: (int, float), str: (str,), Path: (str,)}
+REQUIRED = dataclasses.MISSING
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a component: its type, its default (``REQUIRED`` if it has none), and what :func:`setting` said."""
+
+    name: str
+    hint: Any
+    default: Any
+    facts: Mapping[str, Any]
+
+    def allowed(self) -> str:
+        """Its type, range and meaning in words."""
+        low, high = self.facts.get("minimum"), self.facts.get("maximum")
+        text = describe(self.hint)
+        if self.facts.get("choices"):
+            text = f"one of {', '.join(map(str, self.facts['choices']))}"
+        if low is not None and high is not None:
+            text += f" from {low:g} to {high:g}"
+        elif low is not None or high is not None:
+            text += f", at least {low:g}" if low is not None else f", at most {high:g}"
+        return text + (f" [{self.facts['unit']}]" if self.facts.get("unit") else "")
+
+
+def settings_of(component: type) -> dict[str, Setting]:
+    """The settings of a dataclass by name.
+
+    Raises:
+        PluginError: a field has a type that a configuration cannot hold.
+    """
+    try:
+        hints = typing.get_type_hints(component)
+    except NameError as error:
+        raise PluginError(
+            f"{component.__name__}: the type of a setting is only known to type checkers ({error}). Import it plainly."
+        ) from error
+    found = {}
+    for each in dataclasses.fields(component):
+        if each.init:
+            factory = each.default_factory
+            default = each.default if factory is dataclasses.MISSING else factory()
+            _typed_node(hints[each.name], where=f"{component.__name__}.{each.name}")
+            found[each.name] = Setting(each.name, hints[each.name], default, each.metadata)
+    return found
+
+
+def describe(hint: Any) -> str:
+    """A type in words."""
+    origin, options = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join("null" if each is types.NoneType else describe(each) for each in options)
+    if origin is typing.Literal:
+        return f"one of {', '.join(map(str, options))}"
+    if origin in (list, tuple) or hint in (list, tuple):
+        return f"a list, each entry {describe(options[0])}" if options else "a list"
+    if isinstance(hint, type) and issubclass(hint, enum.Enum):
+        return f"one of {', '.join(each.name for each in hint)}"
+    return _WORDS.get(hint, "a mapping")
+
+
+def plain(value: Any) -> Any:
+    """A default value as YAML can hold it."""
+    if isinstance(value, enum.Enum):
+        return value.name
+    if isinstance(value, Path):
+        return str(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain(each) for key, each in value.items()}
+    return [plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def fill(settings: Mapping[str, Setting], given: Mapping[str, Any], source: Source, *, path: str, what: str) -> dict[str, Any]:
+    """What was given for ``settings`` plus every default, unresolved; unknown and missing ones are complained of."""
+    prefix = f"{path}." if path else ""
+    for key in given:
+        if key not in settings:
+            source.complain(f"{prefix}{key}", f"unknown setting of {what}.{did_you_mean(key, settings)}")
+    filled = {}
+    for name, each in settings.items():
+        here = f"{prefix}{name}"
+        if name in given:
+            takes_text = str in (each.hint, *typing.get_args(each.hint))
+            retype = takes_text and here in source.typed and not _is_literally(each.hint, given[name])
+            filled[name] = source.typed[here] if retype else given[name]
+        elif each.default is REQUIRED:
+            doc = f" ({each.facts['doc']})" if each.facts.get("doc") else ""
+            source.complain(here, f"missing; {what} needs it: {each.allowed()}{doc}.")
+        else:
+            filled[name] = plain(each.default)
+    return filled
+
+
+def convert(
+    settings: Mapping[str, Setting], filled: Mapping[str, Any], source: Source, resolver: Interpolations, *, path: str
+) -> dict[str, Any]:
+    """The values of ``settings`` in their declared types, interpolations resolved; complains of each that is not allowed."""
+    converted = {}
+    for name in (each for each in settings if each in filled):
+        here = f"{path}.{name}" if path else name
+        secret = any(has_interpolation(each) for _, each in leaves(filled[name]))
+        try:
+            value = resolver.resolve(filled[name])
+            if not secret and not _is_literally(settings[name].hint, value):
+                raise _NotAllowed(f"expected {settings[name].allowed()}.")
+            converted[name] = _convert(settings[name], value, secret=secret)
+        except Unresolvable as error:
+            source.complain(here, str(error))
+        except _NotAllowed as error:
+            shown = "a value from an interpolation (not shown)" if secret else _show(value)
+            source.complain(here, f"found {shown}; {error}")
+    return converted
+
+
+def make(component: type, values: Mapping[str, Any], source: Source, *, path: str, secret: bool) -> Any:
+    """An instance of a component; None, with a complaint, if it refuses the combination of its settings.
+
+    ``secret`` True keeps its words out of the complaint, because they may repeat what came from an interpolation.
+    """
+    try:
+        return component(**values)
+    except (UsageError, ValueError) as error:
+        hidden = "these settings do not go together (values from interpolations are not shown)."
+        source.complain(path, hidden if secret else str(error))
+
+
+class _NotAllowed(ValueError):
+    """A value that its setting does not allow; the text says what is."""
+
+
+def _convert(each: Setting, value: Any, *, secret: bool) -> Any:
+    node = _typed_node(each.hint, where=each.name)
+    try:
+        OmegaConf.update(node, "value", value)
+        result = typing.cast(Any, OmegaConf.to_object(node)).value
+    except (OmegaConfBaseException, OverflowError) as error:
+        raise _NotAllowed(f"expected {each.allowed()}.") from error
+    low, high, choices = (each.facts.get(key) for key in ("minimum", "maximum", "choices"))
+    for single in _singles(result):
+        if choices and single not in choices:
+            raise _NotAllowed(f"expected {each.allowed()}.{'' if secret else did_you_mean(str(single), choices)}")
+        if isinstance(single, int | float) and not isinstance(single, bool):
+            in_range = (low is None or single >= low) and (high is None or single <= high)
+            if not (math.isfinite(single) and in_range):
+                raise _NotAllowed(f"expected {each.allowed()}.")
+    return result
+
+
+def _singles(value: Any) -> Iterator[Any]:
+    """The values that bounds and choices are about: the value itself, or the entries of a list; null is none."""
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _singles(each)
+    elif value is not None:
+        yield value
+
+
+def _is_literally(hint: Any, value: Any) -> bool:
+    """Whether a literal is of the type without conversion, as far as single values and lists of them are concerned."""
+    origin, options = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_is_literally(each, value) for each in options)
+    if hint is types.NoneType:
+        return value is None
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        inner = options[:1] if origin in (list, tuple) else ()
+        return hint not in _LITERALS and all(_is_literally(each, item) for each in inner for item in value)
+    if hint in _LITERALS:
+        return isinstance(value, _LITERALS[hint]) and (hint is bool or not isinstance(value, bool))
+    return True
+
+
+def _typed_node(hint: Any, *, where: str) -> Any:
+    try:
+        holder = dataclasses.make_dataclass("Setting", [("value", hint, field(default="???"))])
+        return OmegaConf.structured(holder)
+    except OmegaConfBaseException as error:
+        raise PluginError(
+            f"{where}: a setting cannot be of type {hint!r}. Use bool, int, float, str, Path, an Enum or a Literal, "
+            "or lists, tuples and dicts of them."
+        ) from error
+
+
+def _show(value: Any) -> str:
+    """A literal as it should look in a message."""
+    if value is None or isinstance(value, bool):
+        return "nothing (null)" if value is None else str(value).lower()
+    if isinstance(value, Mapping | list | tuple):
+        return "a mapping" if isinstance(value, Mapping) else "a list"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,135 @@
+"""Evaluation and selection: who is measured, who failed, who is the best so far, and who lives on."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from evoweights.errors import PluginError
+from evoweights.operators import Selection
+from evoweights.mounted import Mounted
+from evoweights.population import BUFFER, WEIGHTS, Population, best_of, better, buffers_among
+from evoweights.records import VaryRecord
+from evoweights.seeds import Noise
+from evoweights.task import Task
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The best individual seen so far: a copy of everything needed to use it, and the scores it was chosen by.
+
+    ``scores`` are the fitness of every row when it was chosen (None where unknown or failed); ``tensors`` are its own weights,
+    the shared weights as they were then, and its buffers.
+    """
+
+    row: int
+    id: int
+    generation: int
+    fitness: float
+    scores: tuple[float | None, ...]
+    tensors: Mapping[str, Tensor]
+
+    def facts(self) -> dict[str, Any]:
+        """Everything but the tensors, as JSON values."""
+        return {
+            "row": self.row,
+            "id": self.id,
+            "generation": self.generation,
+            "fitness": self.fitness,
+            "scores": list(self.scores),
+        }
+
+    def load_into_(self, mounted: Mounted) -> None:
+        """Mount the champion: its own weights, the shared weights of its time and its buffers."""
+        mounted.own.weights.copy_(self.tensors[f"own.{WEIGHTS}"])
+        mounted.shared.weights.copy_(self.tensors[f"shared.{WEIGHTS}"])
+        mounted.put_buffers_(buffers_among(self.tensors))
+        mounted.row = None
+
+
+def evaluate(population: Population, mounted: Mounted, task: Task) -> list[int]:
+    """Measure every individual whose fitness is unknown; the rows that were measured.
+
+    A fitness that is NaN or infinite makes the individual ``failed``: it never leads, wins or trains until an operator
+    has given it new weights.
+    """
+    measured = [row for row, individual in enumerate(population.individuals) if individual.is_unknown]
+    for row in measured:
+        mounted.load(population, row)
+        individual = population.individuals[row]
+        fitness = task.evaluate(mounted.module)
+        individual.fitness = fitness
+        if not math.isfinite(fitness):
+            individual.failed = True
+            continue
+        individual.score = fitness
+        if math.isnan(individual.start):
+            individual.start = fitness
+        if better(fitness, individual.best_fitness):
+            individual.best_fitness = fitness
+            _keep_personal_best_(population, row)
+    return measured
+
+
+def _keep_personal_best_(population: Population, row: int) -> None:
+    for slot in population.slots:
+        if slot.role == "personal_best":
+            population.row(row, slot.name).copy_(population.row(row))
+            population.unsaved.add(row)
+
+
+def crown(
+    champion: Champion | None, population: Population, mounted: Mounted, *, generation: int
+) -> Champion | None:
+    """The champion after a generation: the old one, unless a measured individual is strictly better."""
+    fitness = population.fitness()
+    row = best_of(fitness, population.healthy())
+    if row is None or (champion is not None and not better(fitness[row], champion.fitness)):
+        return champion
+    mounted.load(population, row)
+    tensors = {
+        f"own.{WEIGHTS}": mounted.own.weights.to("cpu", copy=True),
+        f"shared.{WEIGHTS}": mounted.shared.weights.to("cpu", copy=True),
+    }
+    tensors |= {f"{BUFFER}{name}": value.clone() for name, value in population.buffers[row].items()}
+    scores = tuple(value if math.isfinite(value) else None for value in fitness)
+    return Champion(row, population.individuals[row].id, generation, fitness[row], scores, tensors)
+
+
+def select(
+    population: Population, selection: Selection, *, generation: int, noise: Noise
+) -> list[VaryRecord]:
+    """Fill every row with the individual the selection chose for it: weights, slots, buffers and fitness.
+
+    Raises:
+        PluginError: the selection gave the wrong number of rows, or a row that does not exist.
+    """
+    chosen = list(selection.choose(population.fitness(), noise))
+    if len(chosen) != population.size or not all(0 <= row < population.size for row in chosen):
+        raise PluginError(
+            f"select.{selection.name}: gave rows {chosen}, expected {population.size} of 0..{population.size - 1}."
+        )
+    moved = {target: source for target, source in enumerate(chosen) if target != source}
+    # A row that is both overwritten and wanted elsewhere is copied before anything is written.
+    kept = {row: _clone(population, row) for row in set(moved) & set(moved.values())}
+    origins = list(population.individuals)
+    records = []
+    for target, source in moved.items():
+        tensors = kept.get(source) or population.tensors(source)
+        origin = origins[source]
+        population.restore(target, tensors)
+        new = population.rewritten(target, sources=[source], generation=generation)
+        new.parents = (origin.id,)
+        new.fitness, new.score, new.best_fitness = origin.fitness, origin.score, origin.best_fitness
+        new.train_loss, new.counters = origin.train_loss, dict(origin.counters)
+        records.append(
+            VaryRecord(generation, (selection.name,), target, new.id, new.parents, (source,), "copy")
+        )
+    return records
+
+
+def _clone(population: Population, row: int) -> dict[str, Tensor]:
+    return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in population.tensors(row).items()}

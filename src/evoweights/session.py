@@ -1,0 +1,211 @@
+"""From a configuration to a finished run, and from a run's folder to one of its individuals."""
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from evoweights.config import RunConfig, config_from_run
+from evoweights.engine import Engine
+from evoweights.environment import environment, peak_memory_bytes
+from evoweights.errors import EvoweightsError, UsageError
+from evoweights.founding import found, mount_blueprint
+from evoweights.mounted import Mounted
+from evoweights.population import WEIGHTS, Population, buffers_among
+from evoweights.records import IndividualSummary, RunInfo, RunResult
+from evoweights.run_dir import RunDirectory
+from evoweights.scoring import Champion
+from evoweights.seeds import Noise
+from evoweights.stopping import StopRequest, stop_on_signals
+from evoweights.task import Task, TaskPlace
+from evoweights.world import World
+from evoweights_kernels import choose_backend
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` means on this machine.
+
+    Raises:
+        UsageError: CUDA is asked for by name and there is none, or fewer devices.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(
+            f"device: {name!r} is not here; torch sees {torch.cuda.device_count()} CUDA devices. Use auto or cpu."
+        )
+    return device
+
+
+def run(config: RunConfig, *, fresh: bool = False) -> RunResult:
+    """Start or continue the run that ``config`` describes, to its end.
+
+    Raises:
+        EvoweightsError: what ended it; the run directory says FAILED, or nothing if it was asked to stop.
+    """
+    device = resolve_device(config.device)
+    folder = RunDirectory.open(
+        Path(config.output),
+        config.name,
+        config_text=config.text,
+        overrides=config.overrides,
+        environment=environment(str(device)),
+        fresh=fresh,
+        keep=config.checkpoint.keep,
+    )
+    with folder, _log_to(folder.log_path), stop_on_signals() as stop:
+        engine = open_engine(config, folder, device, stop)
+        engine.hooks.call("run_started", info=engine.info)
+        try:
+            engine.to_end()
+            result = _result(engine)
+        except BaseException as error:
+            engine.hooks.call("run_failed", info=engine.info, error=error)
+            if isinstance(error, EvoweightsError) and error.exit_code < 128:
+                folder.fail(str(error))
+            raise
+        engine.hooks.call("run_finished", info=engine.info, result=result)
+        folder.finish(f"best: individual {result.best_row}, loss {result.best_fitness:.6f}")
+        shutil.rmtree(folder.folder / "population", ignore_errors=True)
+    return result
+
+
+def open_engine(config: RunConfig, folder: RunDirectory, device: torch.device, stop: StopRequest) -> Engine:
+    """Open the task, found the population, and put back the newest intact checkpoint if there is one."""
+    task = open_task(config, folder.folder, device)
+    population, mounted = _found(config, task, device, folder.folder / "population")
+    world = World(population, mounted)
+    checkpoint = folder.checkpoints.latest()
+    if checkpoint is not None:
+        world.restore(checkpoint.state, checkpoint.tensors)
+    folder.rewind(world.progress.generation)
+    info = RunInfo(
+        name=config.name,
+        folder=folder.folder,
+        seed=config.seed,
+        generations=config.generations,
+        size=population.size,
+        first_generation=world.progress.generation,
+        total_steps=total_steps(config, population.size),
+        tokens_per_step=task.tokens_per_batch,
+        genes=mounted.own.layout.count,
+        shared_genes=mounted.shared.layout.count,
+        backend=choose_backend(config.backend, device),
+        device=str(device),
+        references=dict(task.references()),
+    )
+    return Engine(config, folder, config.hooks, task, world, info, stop)
+
+
+def open_task(config: RunConfig, folder: Path, device: torch.device) -> Task:
+    """The task, with its files in ``folder``/task."""
+    place = folder / "task"
+    place.mkdir(parents=True, exist_ok=True)
+    return config.task.open(TaskPlace(place, Noise(config.seed).at("task"), device))
+
+
+def _found(config: RunConfig, task: Task, device: torch.device, folder: Path) -> tuple[Population, Mounted]:
+    noise = Noise(config.seed).at("population")
+    return found(
+        config.population.blueprint(task, noise),
+        improvers=[each.component for each in config.improve],
+        operators=[each.component for each in config.vary],
+        noise=noise,
+        device=device,
+        folder=folder,
+    )
+
+
+def total_steps(config: RunConfig, size: int) -> int:
+    """Gradient steps of the whole run, if no turn is stopped early."""
+    count = 0
+    for generation in range(config.generations):
+        noise = Noise(config.seed).at("generation", generation, "turn")
+        turn = config.turn.choose(generation, size, noise)
+        active = (each.component for each in config.improve if each.is_active(generation))
+        count += len(turn.rows) * sum(each.steps if turn.steps is None else turn.steps for each in active)
+    return count
+
+
+def _result(engine: Engine) -> RunResult:
+    champion, world = engine.world.champion, engine.world
+    assert champion is not None  # at least one individual is healthy, so one was crowned
+    table = tuple(
+        IndividualSummary(row, each.id, each.start, each.fitness, each.turns, row == champion.row)
+        for row, each in enumerate(world.population.individuals)
+    )
+    champion.load_into_(world.mounted)
+    tokens = world.progress.batches * engine.task.tokens_per_batch
+    return RunResult(
+        table=table,
+        best_row=champion.row,
+        best_fitness=champion.fitness,
+        best_generation=champion.generation,
+        tokens=tokens,
+        seconds=world.progress.seconds,
+        tokens_per_second=tokens / max(world.progress.improve_seconds, 1e-9),
+        peak_memory_bytes=peak_memory_bytes(engine.info.device),
+        sample=engine.task.sample(world.mounted.module),
+        references=dict(engine.info.references),
+    )
+
+
+@dataclass(frozen=True)
+class OpenedIndividual:
+    """One individual of a run, mounted in a live module, with the task that can export it or generate from it."""
+
+    task: Task
+    module: nn.Module
+    label: str
+
+
+def open_individual(folder: Path, which: str = "best") -> OpenedIndividual:
+    """The best individual of a run, or the one in row ``which`` of its newest intact checkpoint.
+
+    Raises:
+        UsageError: the folder is no run, or the row does not exist.
+        CheckpointError: nothing intact is saved.
+    """
+    run_directory = RunDirectory.read(folder)
+    config, device = config_from_run(folder), torch.device("cpu")
+    task = open_task(config, folder, device)
+    blueprint = config.population.blueprint(task, Noise(config.seed).at("population"))
+    if which != "best" and not (which.isdecimal() and int(which) < blueprint.size):
+        raise UsageError(f"--expert: found {which!r}, allowed are best and 0 to {blueprint.size - 1}.")
+    mounted = mount_blueprint(blueprint, device)
+    if which == "best":
+        tensors, meta = run_directory.load_best()
+        mounted.own.layout.check(meta.pop("layout"), where=str(run_directory.best_folder))
+        champion = Champion(scores=tuple(meta.pop("scores")), tensors=tensors, **meta)
+        champion.load_into_(mounted)
+        label = f"best: individual {champion.row}, loss {champion.fitness:.4f} in generation {champion.generation}"
+        return OpenedIndividual(task, mounted.module, label)
+    checkpoint = run_directory.checkpoints.latest()
+    if checkpoint is None:
+        raise UsageError(f"{folder}: no checkpoint is saved yet, so there is no individual {which}.")
+    mounted.own.layout.check(checkpoint.state["layout"], where=str(checkpoint.folder))
+    row = int(which)
+    tensors = checkpoint.tensors(f"individuals/{row:04d}")
+    mounted.own.weights.copy_(tensors[WEIGHTS])
+    mounted.shared.weights.copy_(checkpoint.tensors("shared")[WEIGHTS])
+    mounted.put_buffers_(buffers_among(tensors))
+    return OpenedIndividual(task, mounted.module, f"individual {row} of {checkpoint.folder.name}")
+
+
+@contextmanager
+def _log_to(path: Path) -> Iterator[None]:
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("evoweights")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

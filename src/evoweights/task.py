@@ -1,0 +1,85 @@
+"""What the weights are for: the interface of a task."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from evoweights.errors import UsageError
+from evoweights.seeds import Noise
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class TaskPlace:
+    """Where a task is opened: a folder of the run for its files, its noise, and the device its batches go to."""
+
+    folder: Path
+    noise: Noise
+    device: "torch.device"
+
+
+class Task(ABC):
+    """An opened task: data is read and checked, models can be built. Fitness is a loss: lower is better."""
+
+    tokens_per_batch: int
+    """Units of work in a training batch, for throughput: tokens, or examples where there are no tokens."""
+
+    @abstractmethod
+    def build(self) -> "nn.Module":
+        """A fresh model of one individual, initialised through torch's global generators (the caller seeds them)."""
+
+    @abstractmethod
+    def batch(self, index: int) -> Any:
+        """The training batch number ``index`` (from 0): a pure function of the index, so that resuming is exact."""
+
+    @abstractmethod
+    def loss(self, module: "nn.Module", batch: Any) -> "Tensor":
+        """The differentiable loss of a batch, a scalar."""
+
+    @abstractmethod
+    def evaluate(self, module: "nn.Module") -> float:
+        """The loss on a fixed validation subset that shares nothing with the training data."""
+
+    def sample(self, module: "nn.Module") -> str | None:
+        """Something a person can look at, such as generated text; None if the task has nothing to show."""
+        del module  # unused: the plain task shows nothing
+
+    def references(self) -> Mapping[str, float]:
+        """Named losses to compare a fitness with, such as the entropy of a unigram model."""
+        return {}
+
+    def generate(self, module: "nn.Module", prompt: str, *, tokens: int, temperature: float, seed: int) -> str:
+        """``prompt`` continued by at most ``tokens`` tokens; temperature 0 takes the likeliest one each time.
+
+        Raises:
+            UsageError: the task generates nothing.
+        """
+        raise UsageError(f"{type(self).__name__} generates no text; `evoweights generate` needs a language model.")
+
+    def export(self, module: "nn.Module", folder: Path) -> str:
+        """Write ``module`` to ``folder`` in the format its users expect, verify it, and say in a line what was written.
+
+        Raises:
+            UsageError: the task has no format of its own.
+        """
+        raise UsageError(f"{type(self).__name__} has no export format; {folder} was not written.")
+
+
+class TaskSettings(Protocol):
+    """A component of kind ``task``."""
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+
+    def open(self, place: TaskPlace) -> Task:
+        """Read and check the data; whatever is wrong with it is an error here, before any training.
+
+        Raises:
+            DataError: data that is missing, damaged or too short.
+        """
+        ...

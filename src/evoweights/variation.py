@@ -1,0 +1,190 @@
+"""The vary phase: operators rewrite rows of a population where it lives; consecutive gene operators become one launch."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from evoweights.errors import PluginError
+from evoweights.genome import Layout
+from evoweights.operators import GeneOperator, Pair, PairOperator, Scene, TensorOperator
+from evoweights.population import WEIGHTS, Population
+from evoweights.records import VaryRecord
+from evoweights.seeds import Noise
+from evoweights_kernels import Call, KernelError, apply_
+
+
+@dataclass(frozen=True)
+class Named:
+    """An operator of this generation and the label of its entry in the configuration, such as ``1-crossover``."""
+
+    label: str
+    operator: PairOperator
+
+
+def vary(
+    population: Population,
+    entries: Sequence[Named],
+    scene: Scene,
+    *,
+    generation: int,
+    noise: Noise,
+    backend: str,
+    optimizer_state: str,
+) -> list[VaryRecord]:
+    """Apply the operators in order; afterwards every rewritten row has a new id, its parents and unknown fitness.
+
+    A source is read as it was before the phase's operator began, whatever the order of the rows.
+
+    Raises:
+        PluginError: an operator raised, or gave tensors of another name, shape or dtype, or non-finite ones.
+    """
+    records = []
+    for group, pairs in _groups(population.layout, entries, scene):
+        snapshots: dict[int, Tensor] = {}
+        for index, pair in enumerate(pairs):
+            if any(later.source == pair.target for later in pairs[index + 1 :]):
+                snapshots[pair.target] = population.row(pair.target).clone()
+            source = snapshots.get(pair.source) if pair.source != pair.target else None
+            source = population.row(pair.source) if source is None else source
+            ran = _rewrite_(population, group, pair, source, noise=noise, backend=backend)
+            new = population.rewritten(pair.target, sources=[pair.source], generation=generation)
+            _carry_optimizer_state_(population, pair, optimizer_state)
+            labels = tuple(each.label for each in group)
+            records.append(
+                VaryRecord(generation, labels, pair.target, new.id, new.parents, (pair.source,), ran)
+            )
+    return records
+
+
+def _groups(
+    layout: Layout, entries: Sequence[Named], scene: Scene
+) -> Iterator[tuple[list[Named], list[Pair]]]:
+    """Consecutive operators that can be one launch per pair, with their pairs.
+
+    Gene operators fuse when they rewrite the same rows from the same sources over the same scope, and no source is
+    another pair's target: then applying all of them to one pair after the other is the same as one after the other.
+    """
+
+    def key(entry: Named) -> tuple[object, ...]:
+        pairs = tuple(entry.operator.pairs(scene))
+        sources = {pair.source for pair in pairs if pair.source != pair.target}
+        fusible = isinstance(entry.operator, GeneOperator) and not sources & {pair.target for pair in pairs}
+        return (pairs, entry.operator.scope, None if fusible else entry.label)
+
+    for (pairs, _, _), group in itertools.groupby(entries, key):
+        yield list(group), list(pairs)
+
+
+def _rewrite_(
+    population: Population, group: Sequence[Named], pair: Pair, source: Tensor, *, noise: Noise, backend: str
+) -> str:
+    """Apply a group to one pair in place; the backend that ran."""
+    first = group[0].operator
+    segments = population.layout.scope(first.scope, where=f"vary.{group[0].label}.scope")
+    if isinstance(first, TensorOperator):
+        place = noise.at(group[0].label, "individual", pair.target)
+        _rewrite_tensors_(population, first, pair, source, [each.name for each in segments], place)
+        return "torch"
+    target = population.row(pair.target)
+    calls = [
+        gene_call(population, entry.operator, pair.target, target, source, noise.at(entry.label))
+        for entry in group
+        if isinstance(entry.operator, GeneOperator)
+    ]
+    live = population.layout.live(segments, device=target.device)
+    try:
+        return apply_(calls, seed=noise.seed, live=live, backend=backend)
+    except KernelError as error:
+        names = " + ".join(entry.label for entry in group)
+        raise PluginError(f"vary.{names} on individual {pair.target}: {error}") from error
+
+
+def gene_call(
+    population: Population, operator: GeneOperator, row: int, target: Tensor, source: Tensor, noise: Noise
+) -> Call:
+    """The operator's kernel bound to one target, its slots and one source."""
+    slots = {slot.name.rpartition(".")[2]: slot.name for slot in operator.slots}
+    tensors: dict[str, Tensor] = dict(operator.tile_scalars(population.layout, target))
+    genes = [each for each in operator.kernel.arguments if each.role.__name__ in ("Gene", "State")]
+    for index, argument in enumerate(genes):
+        if index == 0:
+            tensors[argument.name] = target
+        elif argument.name in slots:
+            tensors[argument.name] = population.row(row, slots[argument.name])
+        else:
+            tensors[argument.name] = source
+    here = noise.at("individual", row)
+    noisy = [each.name for each in operator.kernel.arguments if each.is_noise]
+    streams = {name: here.stream(name) for name in noisy}
+    if target.dtype == torch.bfloat16 and operator.rounding == "stochastic":
+        streams["rounding"] = here.stream("rounding")
+    return Call(kernel=operator.kernel, tensors=tensors, scalars=operator.scalars(), streams=streams)
+
+
+def _rewrite_tensors_(
+    population: Population, operator: TensorOperator, pair: Pair, source: Tensor, names: list[str], noise: Noise
+) -> None:
+    segments = {each.name: each for each in population.layout.segments if each.name in names}
+    target = population.row(pair.target)
+    where = f"operator {operator.name} on individual {pair.target}"
+    try:
+        written = operator.rewrite(
+            {name: each.view(target).clone() for name, each in segments.items()},
+            {name: each.view(source).clone() for name, each in segments.items()},
+            noise,
+        )
+    # A plugin may raise anything; it is passed on with its origin, and nothing was written.
+    except Exception as error:
+        raise PluginError(f"{where}: {type(error).__name__}: {error}. No weight was changed.") from error
+    _check_rewritten(written, {name: each.view(target) for name, each in segments.items()}, where)
+    for name, tensor in written.items():
+        segments[name].view(target).copy_(tensor)
+
+
+def _check_rewritten(written: Mapping[str, Tensor], allowed: Mapping[str, Tensor], where: str) -> None:
+    for name, tensor in written.items():
+        if name not in allowed:
+            raise PluginError(f"{where}: gave a tensor {name!r} that is not in its scope. No weight was changed.")
+        old = allowed[name]
+        if (tensor.shape, tensor.dtype) != (old.shape, old.dtype):
+            raise PluginError(
+                f"{where}: gave {name!r} as {tensor.dtype} {tuple(tensor.shape)}, expected {old.dtype} "
+                f"{tuple(old.shape)}. No weight was changed."
+            )
+        if not torch.isfinite(tensor).all():
+            raise PluginError(f"{where}: gave NaN or infinity in {name!r}. No weight was changed.")
+
+
+def _carry_optimizer_state_(population: Population, pair: Pair, policy: str) -> None:
+    """What happens to the optimizer's state of a rewritten genome: ``keep`` it, ``reset`` it, or ``copy`` the source's."""
+    if policy == "keep":
+        return
+    for slot in population.slots:
+        if slot.role != "optimizer":
+            continue
+        if policy == "reset":
+            population.row(pair.target, slot.name).zero_()
+        elif pair.source != pair.target:
+            population.row(pair.target, slot.name).copy_(population.row(pair.source, slot.name))
+    if policy == "reset":
+        population.individuals[pair.target].counters = {}
+    else:
+        population.individuals[pair.target].counters = dict(population.individuals[pair.source].counters)
+
+
+def distance(population: Population, *, sample: int = 2**16) -> float | None:
+    """Mean over pairs of ``|a - b| / |a|`` (Euclidean norms) on at most ``sample`` evenly spread genes; None below two."""
+    if population.size < 2:
+        return None
+    stride = max(1, population.layout.size // sample)
+    last = max((each.start + each.count for each in population.layout.scope("matrices")), default=0)
+    rows = [population.row(row, WEIGHTS)[: last or None : stride].double().cpu() for row in range(population.size)]
+    gaps = [
+        float((rows[a] - rows[b]).norm() / rows[a].norm().clamp_min(1e-300))
+        for a in range(population.size)
+        for b in range(a + 1, population.size)
+    ]
+    return sum(gaps) / len(gaps)
