@@ -11,6 +11,8 @@ def scratch(number: int, source: NoiseSource) -> list[str]:
     lines = []
     if source.as_bits:
         lines.append(f"bits{number} = np.empty({k.TILE}, np.{_BITS_TYPE[source.bits]})")
+        if source.bits < 32:
+            lines.append(f"words{number} = np.empty({4 * k.lanes_per_tile(source.bits)}, np.uint32)")
     if source.as_normal:
         lines.append(f"normal{number} = np.empty({k.TILE}, np.float32)")
     return lines
@@ -38,16 +40,18 @@ def fill(number: int, source: NoiseSource) -> list[str]:
     lanes = k.lanes_per_tile(source.bits)
     body = _philox(number)
     if source.as_bits:
-        body += _store_bits(number, source.bits, lanes)
+        array = f"bits{number}" if source.bits == 32 else f"words{number}"
+        body += [f"{array}[{word * lanes} + lane] = c{word}" for word in range(4)]
     if source.as_normal:
         body += _normals32(number) if source.bits == 32 else _normals16(number)
-    return [
+    lines = [
         f"first_lane = tile_number * uint64({lanes})",
         f"lane_low = uint32(first_lane & uint64({k.MASK32:#x}))",
         "lane_high = uint32(first_lane >> uint64(32))",
         f"for lane in range({lanes}):",
         *("    " + line for line in body),
     ]
+    return lines + (_unpack(number, source.bits, lanes) if source.as_bits and source.bits < 32 else [])
 
 
 def _philox(number: int) -> list[str]:
@@ -70,14 +74,14 @@ def _philox(number: int) -> list[str]:
     return lines
 
 
-def _store_bits(number: int, bits: int, lanes: int) -> list[str]:
-    fields = 32 // bits
-    lines = []
+def _unpack(number: int, bits: int, lanes: int) -> list[str]:
+    """A loop of its own: narrow stores among the rounds would make LLVM vectorise those too widely."""
+    kind, lines = _BITS_TYPE[bits], []
     for word in range(4):
-        for field in range(fields):
-            plane = word * fields + field
-            value = f"c{word} >> uint32({bits * field})" if field else f"c{word}"
-            lines.append(f"bits{number}[{plane * lanes} + lane] = {_BITS_TYPE[bits]}({value})")
+        lines += [f"for lane in range({lanes}):", f"    drawn = words{number}[{word * lanes} + lane]"]
+        for field in range(32 // bits):
+            plane = word * 32 // bits + field
+            lines.append(f"    bits{number}[{plane * lanes} + lane] = {kind}(drawn >> uint32({bits * field}))")
     return lines
 
 

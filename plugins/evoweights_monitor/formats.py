@@ -53,7 +53,6 @@ def experts_text(rows: Iterable[int]) -> str:
 def printable(text: str, encoding: str) -> str:
     """``text`` without control characters, ``?`` for what ``encoding`` cannot show. Line breaks stay."""
     visible = "".join(
-        letter if letter.isprintable() or letter == "\n" else " " if letter.isspace() else "?"
-        for letter in text
+        letter if letter.isprintable() or letter == "\n" else " " if letter.isspace() else "?" for letter in text
     )
     return visible.encode(encoding, "replace").decode(encoding)

@@ -1,5 +1,6 @@
 """The live panel of a run on a terminal."""
 
+import math
 import time
 
 from rich.columns import Columns
@@ -23,9 +24,9 @@ def panel(progress: Progress, *, now: float) -> Panel:
     rows = shown_rows(progress)
     some = f", the best {len(rows)} of {info.size} experts" if len(rows) < info.size else ""
     parts: list[RenderableType] = [
-        _line(_place(progress)),
+        Text(_place(progress)),
         _bar(progress),
-        _line(_pace(progress, now)),
+        Text(_pace(progress, now)),
         _line(f"expert, validation (training) loss, * best{some}", style="dim"),
         Columns([_cell(progress, row) for row in rows], equal=True, padding=(0, 3)),
     ]
@@ -52,11 +53,10 @@ def shown_rows(progress: Progress) -> list[int]:
     return sorted(sorted(rows, key=lambda row: _rank(progress, row))[:SHOWN])
 
 
-def _rank(progress: Progress, row: int) -> tuple[bool, float, int]:
-    loss = progress.validation[row]
-    loss = progress.train[row] if loss is None else loss
-    unknown = loss is None or loss != loss
-    return (unknown, 0.0 if unknown or loss is None else loss, row)
+def _rank(progress: Progress, row: int) -> tuple[float, int]:
+    losses = (progress.validation[row], progress.train[row])
+    known = (loss for loss in losses if loss is not None and not math.isnan(loss))
+    return next(known, math.inf), row
 
 
 def _line(text: str, style: str = "") -> Text:
@@ -66,7 +66,7 @@ def _line(text: str, style: str = "") -> Text:
 def _place(progress: Progress) -> str:
     info, turn = progress.info, progress.turn
     generation = min(progress.done, info.generations - 1) if turn is None else turn.generation
-    who = "" if turn is None else f", turn of expert {turn.row}"
+    who = "" if turn is None else f", expert {turn.row}"
     steps = f", step {progress.step:,} of {info.total_steps:,}" if info.total_steps else ""
     return f"{generation_text(info, generation)}{who}{steps}"
 
@@ -90,4 +90,5 @@ def _cell(progress: Progress, row: int) -> Text:
     is_best, is_acting = row == progress.best_row, progress.turn is not None and progress.turn.row == row
     losses = f"{loss_text(progress.validation[row])} ({loss_text(progress.train[row])})"
     style = "red" if row in progress.failed else "green" if is_best else "bold" if is_acting else ""
-    return Text(f"{'*' if is_best else ' '}{row} {losses}", style=style, no_wrap=True)
+    width = len(str(progress.info.size - 1))
+    return Text(f"{'*' if is_best else ' '}{row:>{width}} {losses}", style=style, no_wrap=True)

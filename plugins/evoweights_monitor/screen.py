@@ -3,8 +3,9 @@
 import atexit
 import time
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 from evoweights.records import GenerationRecord, ImproveRecord, RunInfo, RunResult
 from evoweights_monitor.formats import loss_text, printable
@@ -78,7 +79,7 @@ class Screen:
             return
         self._say("")
         self._say(f"{info.name} finished. Validation loss of every expert, * the best:")
-        self._print(result_table(result))
+        self.console.print(result_table(result))
         for line in result_lines(info, result):
             self._say(line)
         if result.sample is not None:
@@ -100,16 +101,7 @@ class Screen:
         if line is not None:
             self._say(line, style="yellow")
 
-    def _say(self, line: str, style: str | None = None) -> None:
-        # Unwrapped, so that a line off a terminal stays one line and a command can be copied whole.
-        self.console.print(
-            printable(line, self.console.encoding),
-            style=style,
-            markup=False,
-            highlight=False,
-            emoji=False,
-            soft_wrap=True,
-        )
-
-    def _print(self, renderable: RenderableType) -> None:
-        self.console.print(renderable, highlight=False)
+    def _say(self, line: str, style: str = "") -> None:
+        text = Text(printable(line, self.console.encoding), style)
+        # Unwrapped unless above a panel, so that a line stays one line and a command can be copied whole.
+        self.console.print(text, soft_wrap=self._live is None)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from evoweights.errors import PluginError
 from evoweights.hookspecs import hookimpl
 from evoweights_monitor.progress import training_speed
 
@@ -66,13 +65,8 @@ class TensorBoard:
         self._close()
 
     def _open(self, info: "RunInfo") -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ModuleNotFoundError as error:
-            raise PluginError(
-                f"observer tensorboard: the package {error.name!r} is not installed. Install tensorboard, or "
-                "remove the observer from the configuration."
-            ) from error
+        from torch.utils.tensorboard import SummaryWriter
+
         self._session.writer = SummaryWriter(str(info.folder / "tb"), purge_step=info.first_generation)
 
     def _close(self) -> None:

@@ -29,11 +29,13 @@ class DigitsTask(Task):
         """A perceptron with ReLU between its layers."""
         widths = [SIDE * SIDE, *self.settings.hidden]
         layers: list[nn.Module] = []
-        tied: nn.Parameter | None = None
+        tied: nn.Linear | None = None
         for depth, (inputs, outputs) in enumerate(pairwise(widths)):
             linear = nn.Linear(inputs, outputs)
-            if self.settings.tie_hidden and depth >= 1:
-                tied = linear.weight = tied if tied is not None else linear.weight
+            if tied is not None:
+                linear.weight = tied.weight
+            elif self.settings.tie_hidden and depth == 1:
+                tied = linear
             norm = [nn.BatchNorm1d(outputs)] if self.settings.batch_norm else []
             layers += [linear, *norm, nn.ReLU()]
         return nn.Sequential(*layers, nn.Linear(widths[-1], len(GLYPHS)))

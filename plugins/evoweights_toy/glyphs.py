@@ -23,9 +23,7 @@ GLYPHS = (
 
 def stencils() -> Tensor:
     """Every digit at every place in the frame: float32 ``[10, places, 64]``, 1 where there is a stroke."""
-    digits = torch.tensor(
-        [[[dot == "#" for dot in line] for line in glyph.split()] for glyph in GLYPHS]
-    ).float()
+    digits = torch.tensor([[[dot == "#" for dot in line] for line in glyph.split()] for glyph in GLYPHS]).float()
     places = [(top, left) for top in range(SIDE - HEIGHT + 1) for left in range(SIDE - WIDTH + 1)]
     frames = torch.zeros(len(GLYPHS), len(places), SIDE, SIDE)
     for number, (top, left) in enumerate(places):

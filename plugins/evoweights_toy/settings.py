@@ -39,12 +39,14 @@ class Digits:
     name: ClassVar[str] = "digits"
     source: ClassVar[str] = "evoweights"
 
-    hidden: list[int] = setting([32, 32], "width of every hidden layer")
+    hidden: list[int] = setting(  # noqa: RUF009 - setting() returns a field
+        [32, 32], "width of every hidden layer"
+    )
     batch: int = setting(64, "images in a training batch", minimum=2)
-    train_images: int = setting(2048, "images to train on", minimum=10)
+    train_images: int = setting(4096, "images to train on", minimum=10)
     validation_images: int = setting(512, "images that are only evaluated", minimum=10)
     noise: float = setting(
-        0.4,
+        0.25,
         "standard deviation of the noise on every pixel; a stroke is 0.6 to 1",
         minimum=0.01,
         maximum=10.0,
@@ -65,7 +67,7 @@ class Digits:
             raise UsageError(f"task.hidden: every width must be at least 1, found {list(self.hidden)}.")
         if self.tie_hidden and (len(self.hidden) < 3 or len(set(self.hidden)) > 1):
             raise UsageError(
-                f"task.tie_hidden: needs at least three hidden layers of one width, found "
+                "task.tie_hidden: needs at least three hidden layers of one width, found "
                 f"{list(self.hidden)}; set task.hidden to, say, [32, 32, 32], or task.tie_hidden to false."
             )
         from evoweights_toy.digits import DigitsTask

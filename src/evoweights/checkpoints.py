@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,12 @@ from evoweights import durable
 from evoweights.durable import Digest
 from evoweights.errors import CheckpointError, UsageError
 from evoweights.formats import from_json, read_tensors, tensor_chunks, to_json
-from evoweights.manifest import Manifest, check, is_safe_name, seal
+from evoweights.manifest import MANIFEST, Manifest, check, is_safe_name, seal
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    Files = Mapping[str, Callable[[], Mapping[str, Tensor]]]
 
 _LOG = logging.getLogger(__name__)
 _FOLDER = re.compile(r"step-(\d{9,18})|\.replaced-step-(\d{9,18})\.[0-9a-f]+")
@@ -50,7 +52,7 @@ class Checkpoint:
     folder: Path
     state: Mapping[str, Any]
     names: tuple[str, ...]
-    environment: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any]
 
     def tensors(self, name: str) -> "dict[str, Tensor]":
         """The tensors of one file, on the host; writing to them does not change the checkpoint.
@@ -59,8 +61,6 @@ class Checkpoint:
             CheckpointError: there is no such file, or it is malformed.
         """
         file = _file(name)
-        if file.removesuffix(_SUFFIX) not in self.names:
-            raise CheckpointError(f"{self.folder} has no {file}; it has {', '.join(self.names)}.")
         try:
             return read_tensors(self.folder / file)
         except (OSError, ValueError) as error:
@@ -83,12 +83,10 @@ class CheckpointStore:
         before_commit: Callable[[], None] | None = None,
     ) -> None:
         if keep < 2:
-            raise UsageError(
-                f"checkpoint.keep: {keep} is too few; at least 2, so that a damaged one can be replaced."
-            )
+            raise UsageError(f"checkpoint.keep: {keep} is too few; at least 2, as one may be damaged.")
         self.folder, self.keep, self._read_only, self._before_commit = folder, keep, read_only, before_commit
         self._verified: set[int] = set()
-        self._last: tuple[Path, Mapping[str, Digest]] = folder, {}
+        self._recent: list[tuple[Path, Mapping[str, Digest]]] = []
 
     def check_space(self, estimated_bytes: int) -> None:
         """See that a checkpoint of this size can be written beside the one before it.
@@ -101,7 +99,7 @@ class CheckpointStore:
     def save(
         self,
         step: int,
-        files: "Mapping[str, Callable[[], Mapping[str, Tensor]]]",
+        files: "Files",
         state: Mapping[str, Any],
         *,
         environment: Mapping[str, Any] | None = None,
@@ -110,10 +108,10 @@ class CheckpointStore:
         """Commit a checkpoint, then drop the oldest; an interrupted save leaves those before it as they were.
 
         ``files`` makes the tensors of each file when it is its turn to be written. Those in ``unchanged`` are
-        the same as in the last checkpoint that this store saved or gave: where possible they share its file.
+        as in the last checkpoint that this store saved or gave; what stays so is written twice, then shared.
 
         Raises:
-            ResourceError: the disk is full or broken; nothing of this checkpoint is left, those before it are.
+            ResourceError: the disk is full or broken; nothing of this checkpoint is left.
         """
         assert not self._read_only and 0 <= step < 10**18
         target = self.folder / f"step-{step:09d}"
@@ -131,7 +129,8 @@ class CheckpointStore:
                 # A staging folder that cannot be removed now (broken disk) goes with the next save.
                 with suppress(OSError):
                     durable.clean(self.folder)
-        self._last = target, digests
+        others = [each for each in self._recent if each[0] != target]
+        self._recent = [*others[-1:], (target, digests)]
         self._verified.add(step)
         self._drop_old()
         return target
@@ -151,45 +150,36 @@ class CheckpointStore:
                 for each in skipped:
                     on_skip(self._set_aside(each, step))
                 checkpoint = _load(self._put_back(step, folder), step, manifest)
-                self._last = checkpoint.folder, manifest.files
+                self._recent = [(checkpoint.folder, manifest.files)]
                 self._verified.add(step)
                 return checkpoint
             skipped.append(verdict)
-        reasons = [f"  {each.folder}: {'; '.join(each.problems)}" for each in skipped]
-        reasons += [f"  {path}: set aside earlier" for path in sorted(self.folder.glob(f"{_DAMAGED}*"))]
-        if not reasons:
+        lines = [f"  {each.folder}: {'; '.join(each.problems)}" for each in skipped]
+        lines += [f"  {path}: set aside earlier" for path in sorted(self.folder.glob(f"{_DAMAGED}*"))]
+        if not lines:
             return None
-        advice = "Put back an intact copy of one of them, or start again beside this run with --fresh."
-        raise CheckpointError("\n".join(["No intact checkpoint is left:", *reasons, advice]))
+        lines.append("Put back an intact copy of one of them, or start again beside this run with --fresh.")
+        raise CheckpointError("\n".join(["No intact checkpoint is left:", *lines]))
 
-    def verify(self) -> list[Verdict]:
-        """Check every checkpoint, newest first, without changing anything."""
-        verdicts = []
-        for step, folder in self._listed():
-            try:
-                verdicts.append(_verify(step, folder)[0])
-            except CheckpointError as error:
-                verdicts.append(Verdict(step, False, (str(error),), folder))
-        return verdicts
+    def verify(self, *, digests: bool = True) -> list[Verdict]:
+        """Check every checkpoint (or only its sizes), newest first, and change nothing."""
+        return [_judge(step, folder, digests) for step, folder in self._listed()]
 
     def _stage(
-        self,
-        staging: Path,
-        files: "Mapping[str, Callable[[], Mapping[str, Tensor]]]",
-        state: Mapping[str, Any],
-        unchanged: Collection[str],
+        self, staging: Path, files: "Files", state: Mapping[str, Any], unchanged: Collection[str]
     ) -> dict[str, Digest]:
         shared = {_file(name) for name in unchanged}
         makers = {_file(name): make for name, make in files.items()}
         assert shared <= makers.keys() and len({name.lower() for name in makers}) == len(files)
         durable.make_folder(staging)
-        folder, old = self._last
+        # Shared with the last but one: the two newest never share a file, so no flipped bit spoils both.
+        (folder, older), (_, last) = ([(self.folder, {})] * 2 + self._recent)[-2:]
+        same = {file: last[file] for file in shared if file in last and last[file] == older.get(file)}
         digests: dict[str, Digest] = {}
         for file, make in makers.items():
             durable.make_folder((staging / file).parent)
-            known = old.get(file) if file in shared else None
-            if known and durable.link(folder / file, staging / file, size=known.size):
-                digests[file] = known
+            if file in same and durable.link(folder / file, staging / file, size=same[file].size):
+                digests[file] = same[file]
             else:
                 digests[file] = durable.create_file(staging / file, tensor_chunks(make()))
         digests[_STATE] = durable.create_file(staging / _STATE, [to_json(state).encode()])
@@ -225,7 +215,7 @@ class CheckpointStore:
 
     def _listed(self) -> Iterator[tuple[int, Path]]:
         """Step and folder of every checkpoint, newest first; a replaced one after its replacement."""
-        paths = self.folder.iterdir() if self.folder.is_dir() else ()
+        paths = self.folder.iterdir() if self.folder.exists() else ()
         matches = [(_FOLDER.fullmatch(path.name), path) for path in paths]
         found = [(int(match[1] or match[2]), path) for match, path in matches if match]
         yield from sorted(found, key=lambda each: (-each[0], each[1].name.startswith("."), each[1].name))
@@ -233,19 +223,22 @@ class CheckpointStore:
 
 def _file(name: str) -> str:
     if not is_safe_name(name):
-        raise CheckpointError(
-            f"{name!r} cannot name a file of a checkpoint; allowed are A-Z a-z 0-9 . _ - and /."
-        )
+        raise CheckpointError(f"{name!r} cannot name a file of a checkpoint; use A-Z a-z 0-9 . _ - and /.")
     return name.removesuffix(_SUFFIX) + _SUFFIX
 
 
-def _verify(step: int, folder: Path) -> tuple[Verdict, Manifest]:
-    manifest, problems = check(folder)
-    if not problems and manifest.facts.get("step") != step:
-        problems = (f"MANIFEST.json is of step {manifest.facts.get('step')}",)
-    if not problems and _STATE not in manifest.files:
-        problems = (f"{_STATE} is missing",)
+def _verify(step: int, folder: Path, digests: bool = True) -> tuple[Verdict, Manifest]:
+    manifest, problems = check(folder, digests=digests)
+    if not problems and (manifest.facts.get("step") != step or _STATE not in manifest.files):
+        problems = (f"{MANIFEST} is not one of step {step}",)
     return Verdict(step, not problems, problems, folder), manifest
+
+
+def _judge(step: int, folder: Path, digests: bool) -> Verdict:
+    try:
+        return _verify(step, folder, digests)[0]
+    except CheckpointError as error:
+        return Verdict(step, False, (str(error),), folder)
 
 
 def _load(folder: Path, step: int, manifest: Manifest) -> Checkpoint:

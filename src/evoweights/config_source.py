@@ -1,13 +1,13 @@
-"""The source of a configuration: a YAML text, presets and overrides, put together without losing where each value is from.
+"""The source of a configuration: YAML, presets and overrides, put together without losing where each value is from.
 
-A text comes from anyone, so it is read within bounds (size, depth, number of values) and holds plain values only: no tags,
-no merge keys, and of OmegaConf's interpolations only ``${key}`` and ``${oc.env:NAME}``.
+A text comes from anyone, so it is read within bounds (size, depth, number of values) and holds plain values only: no
+tags, no merge keys, and of OmegaConf's interpolations only ``${key}`` and ``${oc.env:NAME}``.
 """
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from omegaconf import OmegaConf
@@ -24,7 +24,7 @@ COMMAND_LINE = "command line"
 
 @dataclass
 class Source:
-    """A configuration in the making: plain unresolved values, the origin of each by dotted path, and what is wrong so far.
+    """A configuration in the making: plain unresolved values, where each is from by dotted path, and what is wrong.
 
     ``typed`` holds overrides as they were typed, because a name such as 2024 is text where text is expected.
     """
@@ -61,7 +61,9 @@ class Source:
         path, equals, typed = text.partition("=")
         keys = path.split(".")
         if not equals or not all(keys):
-            self.problems.append(f"{COMMAND_LINE}: found {text!r}; expected key=value, such as seed=7 or vary.0.rate=0.1.")
+            self.problems.append(
+                f"{COMMAND_LINE}: found {text!r}; expected key=value, such as seed=7 or vary.0.rate=0.1."
+            )
             return
         try:
             value = parse(f"value: {typed}", name=f"{COMMAND_LINE}: {path}").values["value"]
@@ -72,7 +74,7 @@ class Source:
         if place is None:
             return
         key = int(keys[-1]) if isinstance(place, list) else keys[-1]
-        place[key] = value
+        cast(Any, place)[key] = value
         for below in [each for each in self.origins if each.startswith(f"{path}.")]:
             del self.origins[below]
         self.origins[path], self.typed[path] = COMMAND_LINE, typed
@@ -107,16 +109,21 @@ class Source:
         _merge_under(self.values, preset, "", origin, self.origins)
 
 
-def _merge_under(values: dict[str, Any], under: Mapping[str, Any], path: str, origin: str, origins: dict[str, str]) -> None:
+def _merge_under(
+    values: dict[str, Any], under: Mapping[str, Any], path: str, origin: str, origins: dict[str, str]
+) -> None:
     for key, value in under.items():
         here = f"{path}.{key}" if path else key
         mine = values.get(key)
         if key not in values:
             values[key] = copy.deepcopy(value)
             origins[here] = origin
-        elif isinstance(mine, dict) and isinstance(value, Mapping):
-            if mine.get("name", value.get("name")) == value.get("name"):
-                _merge_under(mine, value, here, origin, origins)
+        elif (
+            isinstance(mine, dict)
+            and isinstance(value, Mapping)
+            and mine.get("name", value.get("name")) == value.get("name")
+        ):
+            _merge_under(mine, value, here, origin, origins)
 
 
 def parse(text: str, *, name: str) -> Source:
@@ -160,7 +167,9 @@ def _check_events(text: str, source: Source) -> None:
             source.problems.append(f"{line}: more than {MAX_DEPTH} levels deep.")
             return
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag:
-            source.problems.append(f"{line}: found the tag {event.tag!r}; a configuration has no tags. Put text in quotes.")
+            source.problems.append(
+                f"{line}: found the tag {event.tag!r}; a configuration has no tags. Put text in quotes."
+            )
 
 
 def _note_lines(root: yaml.MappingNode, source: Source) -> None:
@@ -174,7 +183,9 @@ def _note_lines(root: yaml.MappingNode, source: Source) -> None:
 def _walk(node: yaml.Node, path: tuple[str, ...], source: Source) -> Iterator[tuple[tuple[str, ...], int]]:
     """Every path below a node with its line; aliases are followed, within the bounds."""
     if len(path) > MAX_DEPTH:
-        source.problems.append(f"{source.name}:{node.start_mark.line + 1}: an alias of something that it is itself part of.")
+        source.problems.append(
+            f"{source.name}:{node.start_mark.line + 1}: an alias of something that it is itself part of."
+        )
         return
     if isinstance(node, yaml.SequenceNode):
         for index, each in enumerate(node.value):
@@ -194,7 +205,9 @@ def _walk(node: yaml.Node, path: tuple[str, ...], source: Source) -> Iterator[tu
             continue
         if key.value in first:
             dotted = ".".join((*path, key.value))
-            source.problems.append(f"{where}: {dotted}: given twice, first in line {first[key.value]}. Remove one of them.")
+            source.problems.append(
+                f"{where}: {dotted}: given twice, first in line {first[key.value]}. Remove one of them."
+            )
         first.setdefault(key.value, line)
         yield (*path, key.value), line
         yield from _walk(value, (*path, key.value), source)

@@ -1,8 +1,8 @@
 """Durable writes: every file that must outlive a crash or a power cut is written here, and nowhere else.
 
 A file is complete under its name, or absent: it is written under a temporary name, fsynced, renamed, and then
-its folder is fsynced. Everything that is replaced or removed is renamed first. What a crash leaves behind begins
-with one of ``TEMPORARY`` (:func:`clean` removes it) or ``.replaced-`` (the old version of what was being replaced).
+its folder is fsynced. Everything that is replaced or removed is renamed first. What a crash leaves behind has
+a name beginning with one of ``TEMPORARY`` (:func:`clean`) or with ``.replaced-`` (:func:`replace_folder`).
 """
 
 import errno
@@ -154,6 +154,13 @@ def sync_folder(path: Path) -> None:
         # Some network file systems know no fsync of a folder; they keep names in order by themselves.
         if error.errno != errno.EINVAL:
             raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file if it is there."""
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+        sync_folder(path.parent)
 
 
 def rename(source: Path, target: Path) -> None:

@@ -1,8 +1,8 @@
 """Interpolations of a configuration: ``${key}`` for another of its values, ``${oc.env:NAME}`` for the environment.
 
-The form is OmegaConf's; no other of its resolvers is known here. What an interpolation gives is used but never written down
-or shown: the run's files keep the interpolation itself, and a configuration can read none but harmless variables unless the
-command line names more.
+The form is OmegaConf's; no other of its resolvers is known here. What an interpolation gives is used but never written
+down or shown: the run's files keep the interpolation itself, and a configuration can read none but harmless variables
+unless the command line names more.
 """
 
 import fnmatch
@@ -51,11 +51,11 @@ class Interpolations:
         self._allowed = (*OPEN_VARIABLES, *allow_env)
 
     def resolve(self, value: Any) -> Any:
-        """``value`` with every interpolation in it replaced; one that is the whole text keeps the type of what it gives.
+        """``value`` with every interpolation in it replaced; one that is the whole text keeps the type of its value.
 
         Raises:
-            Unresolvable: the form is unknown, the variable may not be read or is not set, the key does not exist or is no
-                single value, or there is no end to it, as in a cycle.
+            Unresolvable: the form is unknown, the variable may not be read or is not set, the key does not exist or is
+                no single value, or there is no end to it, as in a cycle.
         """
         if isinstance(value, dict):
             return {key: self.resolve(each) for key, each in value.items()}
@@ -91,5 +91,8 @@ class Interpolations:
             )
         found = os.environ.get(variable, default)
         if found is None:
-            raise Unresolvable(f"the environment variable {variable} is not set. Set it, or write ${{oc.env:{variable},default}}.")
+            raise Unresolvable(
+                f"the environment variable {variable} is not set. Set it, or give a default: "
+                f"${{oc.env:{variable},default}}."
+            )
         return found

@@ -1,45 +1,70 @@
-"""Loads plugins: the built-in ones, and of the others only those that a configuration names.
+"""Loads plugins and calls their hooks.
 
-Installed is not active: what is installed is found in the packages' metadata, which imports nothing. Every load has a
-manager and a catalog of its own; a plugin that fails ends it, and nothing of it stays.
+Every load has a manager and a catalog of its own. A plugin is checked before any of it is registered, and one that
+fails ends the load. Hooks that observe a run are guarded: they cannot end it.
 """
 
-import hashlib
-import importlib.metadata
-import importlib.util
 import inspect
+import logging
 import os
-import re
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pluggy
 
 from evoweights import hookspecs
 from evoweights.catalog import Catalog
-from evoweights.errors import EvoweightsError, PluginError, UsageError, did_you_mean
+from evoweights.errors import EvoweightsError, PluginError, RunStopped, UsageError, did_you_mean
+from evoweights.plugin_sources import Plugin, built_in_plugins, find_plugins, installed_plugins
 
-GROUP = "evoweights"
 API = (1, 0)
-"""Version of the plugin interface; a plugin's constant ``EVOWEIGHTS_API`` must have the same major and no later minor."""
+"""Version of the plugin interface; a plugin's constant ``EVOWEIGHTS_API`` has the same major and no later minor."""
 
-BUILT_IN = ("evoweights_classic", "evoweights_lm", "evoweights_eoe", "evoweights_toy", "evoweights_monitor")
-_REQUEST = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<pin>[<>=!~].*)?")
+MAX_ERRORS = 3
+"""An observer that has raised as often as this is switched off."""
+
+_LOG = logging.getLogger("evoweights")
 
 
-@dataclass(frozen=True)
-class Plugin:
-    """A loaded plugin: its name, the distribution or file it came from, that one's version (a digest of a file)."""
+class Hooks:
+    """Calls the observers of a run, one after the other in the order of their registration.
 
-    name: str
-    origin: str
-    version: str
-    official: bool
+    What they raise is logged and goes no further; ``EVOWEIGHTS_STRICT_PLUGINS=1`` lets it through.
+    """
+
+    def __init__(self, manager: pluggy.PluginManager) -> None:
+        order = {name: index for index, (name, _) in enumerate(manager.list_name_plugin())}
+        self._implementations = {
+            name: sorted(_caller(manager, name).get_hookimpls(), key=lambda each: order[each.plugin_name])
+            for name in hook_names(manager)
+        }
+        self._errors: Counter[str] = Counter()
+
+    def call(self, hook: str, /, **facts: Any) -> None:
+        """Call every observer's ``hook`` with those of ``facts`` that it takes; ``Ctrl-C`` and a stop request pass."""
+        for each in self._implementations[hook]:
+            if self._errors[each.plugin_name] >= MAX_ERRORS:
+                continue
+            try:
+                each.function(*[facts[name] for name in each.argnames])
+            except RunStopped:
+                raise
+            # Anything may be wrong in an observer, and none of it is worth a run of several days. Only here and where a
+            # plugin is imported is everything caught; it is reported, not hidden.
+            except (Exception, SystemExit) as error:
+                if _is_strict():
+                    raise
+                self._report(each.plugin_name, hook, error)
+
+    def _report(self, plugin: str, hook: str, error: BaseException) -> None:
+        self._errors[plugin] += 1
+        _LOG.warning("%s: hook %s raised %s; the run goes on.", plugin, hook, _one_line(error), exc_info=error)
+        if self._errors[plugin] == MAX_ERRORS:
+            _LOG.error("%s: switched off after %d errors; the run goes on without it.", plugin, MAX_ERRORS)
 
 
 @dataclass(frozen=True)
@@ -53,201 +78,147 @@ class Plugins:
 
 @dataclass(frozen=True)
 class PluginStatus:
-    """One line of ``evoweights plugins``: ``status`` is active (built in), ok or failed, ``reason`` why it failed."""
+    """A plugin that was tried: ``status`` is active (built in), ok or failed; ``reason`` says why it failed."""
 
-    name: str
-    origin: str
-    version: str
-    official: bool
+    plugin: Plugin
     status: str
     reason: str
     components: tuple[str, ...]
 
 
-def is_strict() -> bool:
-    """Whether a plugin's own exception is to be seen as it is: ``EVOWEIGHTS_STRICT_PLUGINS=1``."""
-    return os.environ.get("EVOWEIGHTS_STRICT_PLUGINS") == "1"
-
-
-def is_local(request: str) -> bool:
-    """Whether an entry of the configuration's ``plugins`` names a file and not an installed plugin."""
-    return request.endswith(".py")
-
-
-def load_plugins(requests: Sequence[str], *, folder: Path) -> Plugins:
-    """Load the built-in plugins and the requested ones, in this order: ``name``, ``name>=0.2`` or a file under ``folder``.
+def load_plugins(requests: Sequence[str] = (), *, folder: Path) -> Plugins:
+    """Load the built-in plugins and then the requested ones; files are looked up in ``folder``.
 
     Raises:
-        UsageError: a plugin is not installed, not of the version asked for, or no such file.
+        UsageError: one is not installed, not of the version asked for, or no file.
         PluginError: one fails to load, or two offer a component of the same name.
     """
-    plugins = Plugins(hooks_manager(), Catalog(), ())
-    found = [(_built_in(name), _import_built_in(name)) for name in BUILT_IN]
     if requests and os.environ.get("EVOWEIGHTS_NO_PLUGINS") == "1":
         raise UsageError(
-            f"plugins: {', '.join(requests)} cannot be loaded, because EVOWEIGHTS_NO_PLUGINS=1 switches off all but the "
+            f"plugins: {', '.join(requests)} cannot be loaded: EVOWEIGHTS_NO_PLUGINS=1 switches off all but the "
             "built-in ones. Unset it, or remove `plugins` from the configuration."
         )
-    found += _find(requests, folder)
-    for plugin, load in found:
-        _activate(plugins, plugin, load)
-    return Plugins(plugins.manager, plugins.catalog, tuple(plugin for plugin, _ in found))
+    found = [*built_in_plugins(), *find_plugins(requests, folder=folder)]
+    plugins = Plugins(new_manager(), Catalog(), tuple(found))
+    for plugin in found:
+        _activate(plugin, plugins)
+    return plugins
 
 
-def hooks_manager() -> pluggy.PluginManager:
+def try_plugins() -> list[PluginStatus]:
+    """Every built-in and installed plugin, each loaded by itself, with what it offers or why it fails."""
+    others = [] if os.environ.get("EVOWEIGHTS_NO_PLUGINS") == "1" else installed_plugins()
+    return [_try(plugin) for plugin in [*built_in_plugins(), *others]]
+
+
+def _try(plugin: Plugin) -> PluginStatus:
+    plugins = Plugins(new_manager(), Catalog(), (plugin,))
+    try:
+        _activate(plugin, plugins)
+    except EvoweightsError as error:
+        return PluginStatus(plugin, "failed", str(error), ())
+    components = tuple(f"{entry.kind} {entry.name}" for entry in plugins.catalog.entries())
+    return PluginStatus(plugin, "active" if plugin.official else "ok", "", components)
+
+
+def new_manager() -> pluggy.PluginManager:
     """A manager that knows every hook and no plugin."""
     manager = pluggy.PluginManager("evoweights")
     manager.add_hookspecs(hookspecs)
     return manager
 
 
-def installed_plugins() -> list[PluginStatus]:
-    """Every built-in and installed plugin, each tried by itself, with what it offers or why it does not load."""
-    rows = []
-    for name in BUILT_IN:
-        rows.append(_try(_built_in(name), _import_built_in(name), status="active"))
-    for entry in _installed():
-        rows.append(_try(_from_entry(entry), entry.load, status="ok"))
-    return rows
-
-
-def _try(plugin: Plugin, load: Callable[[], Any], *, status: str) -> PluginStatus:
-    plugins, reason = Plugins(hooks_manager(), Catalog(), ()), ""
-    try:
-        _activate(plugins, plugin, load)
-    except EvoweightsError as error:
-        status, reason = "failed", str(error)
-    components = tuple(f"{entry.kind} {entry.name}" for entry in plugins.catalog.entries()) if not reason else ()
-    return PluginStatus(plugin.name, plugin.origin, plugin.version, plugin.official, status, reason, components)
-
-
-def _built_in(name: str) -> Plugin:
-    return Plugin(name, "evoweights", _own_version(), official=True)
-
-
-def _own_version() -> str:
-    from evoweights import __version__
-
-    return __version__
-
-
-def _import_built_in(name: str) -> Callable[[], ModuleType]:
-    return lambda: importlib.import_module(name)
-
-
-def _installed() -> list[importlib.metadata.EntryPoint]:
-    """The installed plugins by name, from metadata alone."""
-    return sorted(importlib.metadata.entry_points(group=GROUP), key=lambda entry: (entry.name, _origin(entry)))
-
-
-def _origin(entry: importlib.metadata.EntryPoint) -> str:
-    return entry.dist.name if entry.dist else entry.value
-
-
-def _from_entry(entry: importlib.metadata.EntryPoint) -> Plugin:
-    return Plugin(entry.name, _origin(entry), entry.dist.version if entry.dist else "unknown", official=False)
-
-
-def _find(requests: Sequence[str], folder: Path) -> list[tuple[Plugin, Callable[[], Any]]]:
-    """Look up what was asked for without importing any of it; everything that is missing is one message."""
-    found, missing = [], []
-    for index, request in enumerate(requests):
-        try:
-            found.append(_find_file(request, folder) if is_local(request) else _find_installed(request))
-        except UsageError as error:
-            missing.append(f"plugins.{index}: {error}")
-    if missing:
-        raise UsageError("\n".join(missing))
-    return found
-
-
-def _find_file(request: str, folder: Path) -> tuple[Plugin, Callable[[], Any]]:
-    file = (folder / request).resolve()
-    if not file.is_file():
-        near = did_you_mean(file.name, (each.name for each in file.parent.glob("*.py")))
-        raise UsageError(f"no file {file}.{near}")
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-    return Plugin(file.stem, str(file), digest, official=False), lambda: _import_file(file)
-
-
-def _import_file(file: Path) -> ModuleType:
-    """Import a file under a name that no other file has; dataclasses need to find it among the modules."""
-    name = f"evoweights_local_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _find_installed(request: str) -> tuple[Plugin, Callable[[], Any]]:
-    match = _REQUEST.fullmatch(request.strip())
-    if not match:
-        raise UsageError(f"found {request!r}; expected a name, a name with a version such as name>=0.2, or a .py file.")
-    name = match["name"]
-    if name in BUILT_IN or f"evoweights_{name}" in BUILT_IN:
-        raise UsageError(f"{name} is built in and always loaded. Remove it from the list.")
-    entries = _installed()
-    mine = [entry for entry in entries if entry.name == name]
-    if not mine:
-        raise UsageError(
-            f"no installed plugin is called {name!r}.{did_you_mean(name, {entry.name for entry in entries})} "
-            "Install the package that provides it, or give a file such as ./my_operator.py."
-        )
-    if len(mine) > 1:
-        raise UsageError(f"{name!r} is provided by {' and by '.join(map(_origin, mine))}. Uninstall one of them.")
-    plugin = _from_entry(mine[0])
-    _check_pin(plugin, match["pin"])
-    return plugin, mine[0].load
-
-
-def _check_pin(plugin: Plugin, pin: str | None) -> None:
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
-    try:
-        allowed = SpecifierSet(pin or "", prereleases=True)
-    except InvalidSpecifier as error:
-        raise UsageError(f"{plugin.name}: {pin!r} is no version such as >=0.2 or ==1.0.3.") from error
-    if pin and plugin.version not in allowed:
-        raise UsageError(
-            f"{plugin.name} {plugin.version} is installed, but the configuration asks for {pin}. "
-            f"Install {plugin.origin}{pin}."
-        )
-
-
-def _activate(plugins: Plugins, plugin: Plugin, load: Callable[[], Any]) -> None:
-    """Import a plugin, check and register its hooks, and let it add its components."""
-    with _blamed(plugin, "cannot be imported"):
-        module = load()
-    _check_api(plugin, getattr(module, "EVOWEIGHTS_API", None))
-    register_hooks(plugins.manager, module, name=plugin.name)
-    with _blamed(plugin, "failed to register its components"):
-        for hook in plugins.manager.hook.register.get_hookimpls():
-            if hook.plugin is module:
-                hook.function(*[plugins.catalog.registrar(plugin.name)][: len(hook.argnames)])
+def hook_names(manager: pluggy.PluginManager) -> list[str]:
+    """The names of all hooks."""
+    return [name for name in vars(hookspecs) if manager.parse_hookspec_opts(hookspecs, name) is not None]
 
 
 def register_hooks(manager: pluggy.PluginManager, plugin: object, *, name: str) -> None:
-    """Register a plugin's or an observer's hooks; if any of them is wrong, none stays.
+    """Register the hooks of a plugin or an observer; if any of them is wrong, none is registered.
 
     Raises:
-        PluginError: no hook at all, an unknown one, a wrapper, or arguments that the hook does not have.
+        PluginError: there is no hook, an unknown one, a wrapper, or one with other arguments; or it is loaded twice.
     """
+    marked = {each: manager.parse_hookimpl_opts(plugin, each) for each in dir(plugin)}
+    hooks = {each: options for each, options in marked.items() if options is not None}
+    if not hooks:
+        raise PluginError(
+            f"plugin {name}: it has no hook. Mark a function with @hookimpl, at least `register(catalog)`."
+        )
+    for attribute, options in hooks.items():
+        hook = options.get("specname") or attribute
+        where = f"plugin {name}: hook {hook}"
+        if hook not in hook_names(manager):
+            raise PluginError(f"{where}: there is no such hook.{did_you_mean(hook, hook_names(manager))}")
+        if options.get("wrapper") or options.get("hookwrapper"):
+            raise PluginError(f"{where}: wrappers are not supported; hooks only observe.")
+        _check_arguments(getattr(plugin, attribute), _caller(manager, hook).spec.argnames, where)
+    if manager.has_plugin(name) or manager.is_registered(plugin):
+        raise PluginError(f"plugin {name}: it is loaded twice. Name it once.")
+    manager.register(plugin, name=name)
+
+
+def _check_arguments(function: Any, known: Sequence[str], where: str) -> None:
+    for each in inspect.signature(function).parameters.values():
+        if each.default is not each.empty:
+            raise PluginError(
+                f"{where}: argument {each.name!r} has a default, so it would never be passed. Remove the default."
+            )
+        if each.name not in known or each.kind is not each.POSITIONAL_OR_KEYWORD:
+            raise PluginError(f"{where}: unknown argument {each.name!r}.{did_you_mean(each.name, known)}")
+
+
+def _caller(manager: pluggy.PluginManager, name: str) -> Any:
+    return getattr(manager.hook, name)
+
+
+def _activate(plugin: Plugin, plugins: Plugins) -> None:
+    """Import a plugin, check it, register its hooks, and let it add its components."""
+    with _blamed(plugin, "cannot be imported"):
+        module = plugin.load()
+    _check_api(plugin, getattr(module, "EVOWEIGHTS_API", None))
+    register_hooks(plugins.manager, module, name=plugin.name)
+    provider = plugin.name if plugin.official else f"{plugin.name} ({plugin.origin} {plugin.version})"
+    for each in plugins.manager.hook.register.get_hookimpls():
+        if each.plugin is module:
+            with _blamed(plugin, "failed to register its components"):
+                each.function(*[plugins.catalog.registrar(provider) for _ in each.argnames])
+
+
+def _check_api(plugin: Plugin, version: object) -> None:
+    if version is None:
+        return
+    host = ".".join(map(str, API))
+    parts = str(version).split(".")
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts):
+        raise PluginError(f"plugin {plugin.name}: EVOWEIGHTS_API is {version!r}; expected text such as {host!r}.")
+    major, minor = map(int, parts)
+    if major != API[0] or minor > API[1]:
+        raise PluginError(
+            f"plugin {plugin.name} ({plugin.origin} {plugin.version}) is made for version {version} of the plugin "
+            f"interface; this evoweights has {host}. Install matching versions of the two."
+        )
+
+
+@contextmanager
+def _blamed(plugin: Plugin, what: str) -> Iterator[None]:
+    """Turn whatever a plugin's own code raises into an error that names the plugin."""
     try:
-        manager.register(plugin, name=name)
-        manager.check_pending()
-        callers = manager.get_hookcallers(plugin) or []
-        hooks = [hook for caller in callers for hook in caller.get_hookimpls() if hook.plugin is plugin]
-        if wrong := _first_flaw(hooks):
-            raise PluginError(f"plugin {name}: {wrong}")
-    except (pluggy.PluginValidationError, ValueError, PluginError) as error:
-        if manager.has_plugin(name):
-            manager.unregister(name=name)
-        if isinstance(error, PluginError):
+        yield
+    except EvoweightsError:
+        raise
+    except (Exception, SystemExit) as error:
+        if _is_strict():
             raise
-        known = [each for each in vars(hookspecs) if each in _hook_names()]
-        raise PluginError(f"plugin {name}: {_one_line(error)} The hooks are: {', '.join(known)}.") from error
+        raise PluginError(
+            f"plugin {plugin.name} ({plugin.origin} {plugin.version}) {what}: {_one_line(error)}. Repair or remove it; "
+            "EVOWEIGHTS_STRICT_PLUGINS=1 shows the traceback."
+        ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join([type(error).__name__, *str(error).split()])
+
+
+def _is_strict() -> bool:
+    return os.environ.get("EVOWEIGHTS_STRICT_PLUGINS") == "1"

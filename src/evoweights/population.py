@@ -157,13 +157,15 @@ class Population:
         for row in rows:
             self.individuals[row].fitness = math.nan
 
-    def rewritten(self, row: int, *, sources: Sequence[int], generation: int) -> Individual:
-        """Give a row that an operator wrote a new identity: id, parents, unknown fitness, healthy again."""
+    def rewritten(self, row: int, *, parents: Sequence[int], generation: int) -> Individual:
+        """Give a row that an operator wrote a new identity: id, unknown fitness, healthy again.
+
+        ``parents`` are the ids of those it was made from besides the individual that was there before.
+        """
         old = self.individuals[row]
-        parents = tuple(dict.fromkeys([old.id, *(self.individuals[source].id for source in sources)]))
         new = Individual(
             id=self.next_id,
-            parents=parents,
+            parents=tuple(dict.fromkeys([old.id, *parents])),
             born=generation,
             score=old.score,
             train_loss=old.train_loss,

@@ -1,6 +1,6 @@
 """Checks configured settings against the dataclass that declares them, and makes instances of it.
 
-The types are OmegaConf's structured configs, one for each setting, so that every mistake is found and not only the first.
+The types are OmegaConf's structured configs, one for each setting, so that every mistake is found, not only the first.
 Literals are taken at their word (``"5"`` is no number, ``yes`` no text); what an interpolation gives is converted.
 """
 
@@ -21,14 +21,22 @@ from evoweights.config_source import Source
 from evoweights.errors import PluginError, UsageError, did_you_mean
 from evoweights.interpolation import Interpolations, Unresolvable, has_interpolation, leaves
 
-_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path", Any: "any value"}
+_WORDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "a path",
+    Any: "any value",
+}
 _LITERALS = {bool: (bool,), int: (int,), float: (int, float), str: (str,), Path: (str,)}
 REQUIRED = dataclasses.MISSING
+HIDDEN = "a value from an interpolation (not shown)"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a component: its type, its default (``REQUIRED`` if it has none), and what :func:`setting` said."""
+    """One setting of a component: its type, its default (``REQUIRED`` if none), and what :func:`setting` said of it."""
 
     name: str
     hint: Any
@@ -42,9 +50,9 @@ class Setting:
         if self.facts.get("choices"):
             text = f"one of {', '.join(map(str, self.facts['choices']))}"
         if low is not None and high is not None:
-            text += f" from {low:g} to {high:g}"
+            text += f" from {low} to {high}"
         elif low is not None or high is not None:
-            text += f", at least {low:g}" if low is not None else f", at most {high:g}"
+            text += f", at least {low}" if low is not None else f", at most {high}"
         return text + (f" [{self.facts['unit']}]" if self.facts.get("unit") else "")
 
 
@@ -97,7 +105,9 @@ def plain(value: Any) -> Any:
     return [plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def fill(settings: Mapping[str, Setting], given: Mapping[str, Any], source: Source, *, path: str, what: str) -> dict[str, Any]:
+def fill(
+    settings: Mapping[str, Setting], given: Mapping[str, Any], source: Source, *, path: str, what: str
+) -> dict[str, Any]:
     """What was given for ``settings`` plus every default, unresolved; unknown and missing ones are complained of."""
     prefix = f"{path}." if path else ""
     for key in given:
@@ -119,9 +129,14 @@ def fill(settings: Mapping[str, Setting], given: Mapping[str, Any], source: Sour
 
 
 def convert(
-    settings: Mapping[str, Setting], filled: Mapping[str, Any], source: Source, resolver: Interpolations, *, path: str
+    settings: Mapping[str, Setting],
+    filled: Mapping[str, Any],
+    source: Source,
+    resolver: Interpolations,
+    *,
+    path: str,
 ) -> dict[str, Any]:
-    """The values of ``settings`` in their declared types, interpolations resolved; complains of each that is not allowed."""
+    """The values of ``settings`` in their declared types, interpolations resolved; complains of what is not allowed."""
     converted = {}
     for name in (each for each in settings if each in filled):
         here = f"{path}.{name}" if path else name
@@ -134,7 +149,7 @@ def convert(
         except Unresolvable as error:
             source.complain(here, str(error))
         except _NotAllowed as error:
-            shown = "a value from an interpolation (not shown)" if secret else _show(value)
+            shown = HIDDEN if secret else show(value)
             source.complain(here, f"found {shown}; {error}")
     return converted
 
@@ -208,7 +223,7 @@ def _typed_node(hint: Any, *, where: str) -> Any:
         ) from error
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
     """A literal as it should look in a message."""
     if value is None or isinstance(value, bool):
         return "nothing (null)" if value is None else str(value).lower()

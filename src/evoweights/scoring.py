@@ -121,10 +121,11 @@ def select(
         tensors = kept.get(source) or population.tensors(source)
         origin = origins[source]
         population.restore(target, tensors)
-        new = population.rewritten(target, sources=[source], generation=generation)
+        new = population.rewritten(target, parents=[origin.id], generation=generation)
         new.parents = (origin.id,)
         new.fitness, new.score, new.best_fitness = origin.fitness, origin.score, origin.best_fitness
         new.train_loss, new.counters = origin.train_loss, dict(origin.counters)
+        new.failed = origin.failed
         records.append(
             VaryRecord(generation, (selection.name,), target, new.id, new.parents, (source,), "copy")
         )

@@ -1,5 +1,6 @@
 """From a configuration to a finished run, and from a run's folder to one of its individuals."""
 
+import dataclasses
 import logging
 import shutil
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from evoweights.config import RunConfig, config_from_run
+from evoweights.config import RunConfig
+from evoweights.config_loading import config_from_text
 from evoweights.engine import Engine
 from evoweights.environment import environment, peak_memory_bytes
 from evoweights.errors import EvoweightsError, UsageError
@@ -25,6 +27,13 @@ from evoweights.stopping import StopRequest, stop_on_signals
 from evoweights.task import Task, TaskPlace
 from evoweights.world import World
 from evoweights_kernels import choose_backend
+
+
+def config_of_run(folder: Path) -> RunConfig:
+    """The configuration that a run was started with, overrides included, wherever its folder lies now."""
+    file = folder / "config.yaml"
+    config = config_from_text(file.read_text(encoding="utf-8"), where=str(file), folder=folder)
+    return dataclasses.replace(config, output=folder.parent)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -173,7 +182,7 @@ def open_individual(folder: Path, which: str = "best") -> OpenedIndividual:
         CheckpointError: nothing intact is saved.
     """
     run_directory = RunDirectory.read(folder)
-    config, device = config_from_run(folder), torch.device("cpu")
+    config, device = config_of_run(folder), torch.device("cpu")
     task = open_task(config, folder, device)
     blueprint = config.population.blueprint(task, Noise(config.seed).at("population"))
     if which != "best" and not (which.isdecimal() and int(which) < blueprint.size):

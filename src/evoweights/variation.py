@@ -10,7 +10,7 @@ from torch import Tensor
 from evoweights.errors import PluginError
 from evoweights.genome import Layout
 from evoweights.operators import GeneOperator, Pair, PairOperator, Scene, TensorOperator
-from evoweights.population import WEIGHTS, Population
+from evoweights.population import WEIGHTS, Individual, Population
 from evoweights.records import VaryRecord
 from evoweights.seeds import Noise
 from evoweights_kernels import Call, KernelError, apply_
@@ -36,27 +36,43 @@ def vary(
 ) -> list[VaryRecord]:
     """Apply the operators in order; afterwards every rewritten row has a new id, its parents and unknown fitness.
 
-    A source is read as it was before the phase's operator began, whatever the order of the rows.
+    A source (weights, optimizer state, identity) is read as it was before the phase's operator began, whatever the order
+    of the rows.
 
     Raises:
         PluginError: an operator raised, or gave tensors of another name, shape or dtype, or non-finite ones.
     """
     records = []
+    copied = [each.name for each in population.slots if each.role == "optimizer" and optimizer_state == "copy"]
     for group, pairs in _groups(population.layout, entries, scene):
-        snapshots: dict[int, Tensor] = {}
+        origins = list(population.individuals)
+        snapshots: dict[int, dict[str, Tensor]] = {}
         for index, pair in enumerate(pairs):
-            if any(later.source == pair.target for later in pairs[index + 1 :]):
-                snapshots[pair.target] = population.row(pair.target).clone()
-            source = snapshots.get(pair.source) if pair.source != pair.target else None
-            source = population.row(pair.source) if source is None else source
-            ran = _rewrite_(population, group, pair, source, noise=noise, backend=backend)
-            new = population.rewritten(pair.target, sources=[pair.source], generation=generation)
-            _carry_optimizer_state_(population, pair, optimizer_state)
+            if pair.target not in snapshots and any(each.source == pair.target for each in pairs[index + 1 :]):
+                snapshots[pair.target] = {n: population.row(pair.target, n).clone() for n in (WEIGHTS, *copied)}
+            tensors = snapshots.get(pair.source, {}) if pair.source != pair.target else {}
+            source = _Source(population, pair.source, origins[pair.source], tensors)
+            ran = _rewrite_(population, group, pair, source.tensor(WEIGHTS), noise=noise, backend=backend)
+            new = population.rewritten(pair.target, parents=[source.individual.id], generation=generation)
+            _carry_optimizer_state_(population, pair, source, optimizer_state)
             labels = tuple(each.label for each in group)
             records.append(
                 VaryRecord(generation, labels, pair.target, new.id, new.parents, (pair.source,), ran)
             )
     return records
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A row as it was when the phase's operator began; ``tensors`` are copies of what has been overwritten since."""
+
+    population: Population
+    row: int
+    individual: Individual
+    tensors: Mapping[str, Tensor]
+
+    def tensor(self, name: str) -> Tensor:
+        return self.tensors[name] if name in self.tensors else self.population.row(self.row, name)
 
 
 def _groups(
@@ -85,12 +101,12 @@ def _rewrite_(
     first = group[0].operator
     segments = population.layout.scope(first.scope, where=f"vary.{group[0].label}.scope")
     if isinstance(first, TensorOperator):
-        place = noise.at(group[0].label, "individual", pair.target)
+        place = noise.at(group[0].label, "individual", pair.target, "from", pair.source)
         _rewrite_tensors_(population, first, pair, source, [each.name for each in segments], place)
         return "torch"
     target = population.row(pair.target)
     calls = [
-        gene_call(population, entry.operator, pair.target, target, source, noise.at(entry.label))
+        gene_call(population, entry.operator, pair, target, source, noise.at(entry.label))
         for entry in group
         if isinstance(entry.operator, GeneOperator)
     ]
@@ -103,9 +119,13 @@ def _rewrite_(
 
 
 def gene_call(
-    population: Population, operator: GeneOperator, row: int, target: Tensor, source: Tensor, noise: Noise
+    population: Population, operator: GeneOperator, pair: Pair, target: Tensor, source: Tensor, noise: Noise
 ) -> Call:
-    """The operator's kernel bound to one target, its slots and one source."""
+    """The operator's kernel bound to one target, its slots and one source.
+
+    Raises:
+        PluginError: the kernel keeps a state that is no slot of the operator.
+    """
     slots = {slot.name.rpartition(".")[2]: slot.name for slot in operator.slots}
     tensors: dict[str, Tensor] = dict(operator.tile_scalars(population.layout, target))
     genes = [each for each in operator.kernel.arguments if each.role.__name__ in ("Gene", "State")]
@@ -113,10 +133,16 @@ def gene_call(
         if index == 0:
             tensors[argument.name] = target
         elif argument.name in slots:
-            tensors[argument.name] = population.row(row, slots[argument.name])
+            tensors[argument.name] = population.row(pair.target, slots[argument.name])
+        elif argument.role.__name__ == "State":
+            raise PluginError(
+                f"operator {operator.name}: kernel {operator.kernel.name} keeps {argument.name!r}, which is no slot of it. "
+                f"Declare Slot('{operator.name}.{argument.name}', 'state') in `slots`."
+            )
         else:
             tensors[argument.name] = source
-    here = noise.at("individual", row)
+    # The source is part of the path: a row that two leaders rewrite draws anew for each.
+    here = noise.at("individual", pair.target, "from", pair.source)
     noisy = [each.name for each in operator.kernel.arguments if each.is_noise]
     streams = {name: here.stream(name) for name in noisy}
     if target.dtype == torch.bfloat16 and operator.rounding == "stochastic":
@@ -141,14 +167,22 @@ def _rewrite_tensors_(
         raise PluginError(f"{where}: {type(error).__name__}: {error}. No weight was changed.") from error
     _check_rewritten(written, {name: each.view(target) for name, each in segments.items()}, where)
     for name, tensor in written.items():
-        segments[name].view(target).copy_(tensor)
+        segments[name].view(target).copy_(tensor.detach())
 
 
 def _check_rewritten(written: Mapping[str, Tensor], allowed: Mapping[str, Tensor], where: str) -> None:
+    if not isinstance(written, Mapping):
+        raise PluginError(
+            f"{where}: gave {type(written).__name__}, expected a mapping from names to tensors. No weight was changed."
+        )
     for name, tensor in written.items():
         if name not in allowed:
             raise PluginError(f"{where}: gave a tensor {name!r} that is not in its scope. No weight was changed.")
         old = allowed[name]
+        if not isinstance(tensor, Tensor):
+            raise PluginError(
+                f"{where}: gave {name!r} as {type(tensor).__name__}, expected a tensor. No weight was changed."
+            )
         if (tensor.shape, tensor.dtype) != (old.shape, old.dtype):
             raise PluginError(
                 f"{where}: gave {name!r} as {tensor.dtype} {tuple(tensor.shape)}, expected {old.dtype} "
@@ -158,7 +192,7 @@ def _check_rewritten(written: Mapping[str, Tensor], allowed: Mapping[str, Tensor
             raise PluginError(f"{where}: gave NaN or infinity in {name!r}. No weight was changed.")
 
 
-def _carry_optimizer_state_(population: Population, pair: Pair, policy: str) -> None:
+def _carry_optimizer_state_(population: Population, pair: Pair, source: _Source, policy: str) -> None:
     """What happens to the optimizer's state of a rewritten genome: ``keep`` it, ``reset`` it, or ``copy`` the source's."""
     if policy == "keep":
         return
@@ -168,11 +202,11 @@ def _carry_optimizer_state_(population: Population, pair: Pair, policy: str) -> 
         if policy == "reset":
             population.row(pair.target, slot.name).zero_()
         elif pair.source != pair.target:
-            population.row(pair.target, slot.name).copy_(population.row(pair.source, slot.name))
+            population.row(pair.target, slot.name).copy_(source.tensor(slot.name))
     if policy == "reset":
         population.individuals[pair.target].counters = {}
     else:
-        population.individuals[pair.target].counters = dict(population.individuals[pair.source].counters)
+        population.individuals[pair.target].counters = dict(source.individual.counters)
 
 
 def distance(population: Population, *, sample: int = 2**16) -> float | None:

@@ -1,0 +1,231 @@
+"""What is asked of ``transformers``: configurations, models and tokenizers, without noise, network or foreign code.
+
+Weights are read from safetensors only, and code that comes with a model is never run.
+"""
+
+import copy
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import torch
+
+from evoweights.errors import DataError, EvoweightsError, UsageError, did_you_mean
+from evoweights_lm.presets import PRESETS, Size
+from evoweights_lm.settings import LanguageModel
+from evoweights_lm.vocabulary import Vocabulary, from_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+ATTENTION = "sdpa"
+
+
+def quiet_transformers() -> ModuleType:
+    """The module ``transformers``, told to send no telemetry, draw no bars and keep its advice to itself."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return transformers
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from: a preset's size, or a config, folder or hub name that ``transformers`` opens.
+
+    ``pretrained`` says that it has weights.
+    """
+
+    label: str
+    size: Size | None = None
+    path: str = ""
+    pretrained: bool = False
+    hub: bool = False
+    revision: str | None = None
+
+
+def find_origin(settings: LanguageModel) -> Origin:
+    """What ``settings.model`` stands for: a preset, an existing file or folder, or else a name on the hub.
+
+    Raises:
+        DataError: a folder that holds no model, or whose weights are not safetensors.
+        UsageError: there is no such thing, or it would take the hub, which was not allowed.
+    """
+    name, path = settings.model, Path(settings.model)
+    if name in PRESETS:
+        return Origin(name, size=PRESETS[name])
+    if path.is_file():
+        return Origin(name, path=name)
+    if path.is_dir():
+        return _folder_origin(path)
+    if settings.hub:
+        return Origin(name, path=name, pretrained=True, hub=True, revision=settings.revision or None)
+    raise UsageError(
+        f"task.model: {name!r} is no preset, and no file or folder of that name exists.{did_you_mean(name, PRESETS)} "
+        "A name on the Hugging Face hub needs task.hub: true."
+    )
+
+
+def _folder_origin(path: Path) -> Origin:
+    if not (path / "config.json").is_file():
+        raise DataError(f"task.model: {path} has no config.json, so it is no saved model. Give the folder of one.")
+    weights = bool(list(path.glob("*.safetensors")))
+    if pickled := [file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in path.glob(pattern)]:
+        if not weights:
+            raise DataError(
+                f"task.model: the weights in {path} ({', '.join(sorted(pickled))}) are pickled, and pickles can run code, so "
+                "they are never opened. Convert the model to safetensors, or give its config.json to train it afresh."
+            )
+    return Origin(str(path), path=str(path), pretrained=weights)
+
+
+@contextmanager
+def _explained(origin: Origin, what: str) -> Iterator[None]:
+    """Turn what ``transformers`` raises into one clear message."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except EvoweightsError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, ImportError) as error:
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        source = "on the hub" if origin.hub else "on this machine"
+        raise DataError(f"task.model: the {what} of {origin.label!r} ({source}) cannot be read: {first}") from error
+
+
+def open_config(origin: Origin, settings: LanguageModel, vocabulary: Vocabulary) -> "PretrainedConfig":
+    """The configuration of the undivided model: without dropout or cache, its ids those of ``vocabulary``.
+
+    Raises:
+        DataError: it cannot be read, is no causal language model, or does not fit vocabulary or context.
+    """
+    transformers = quiet_transformers()
+    rows = -(-vocabulary.size // settings.pad_vocabulary_to) * settings.pad_vocabulary_to
+    if origin.size:
+        config = _gpt2_config(origin.size, settings.context, rows, vocabulary)
+    else:
+        with _explained(origin, "configuration"):
+            config = transformers.AutoConfig.from_pretrained(
+                origin.path,
+                revision=origin.revision or "main",
+                local_files_only=not origin.hub,
+                trust_remote_code=False,
+            )
+        _fit_vocabulary(config, origin, rows, vocabulary)
+    if type(config) not in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise DataError(f"task.model: {origin.label!r} is a {config.model_type}, which is no causal language model.")
+    positions = config.to_dict().get("n_positions") or config.to_dict().get("max_position_embeddings")
+    if positions and settings.context > positions:
+        raise UsageError(
+            f"task.context: {settings.context} is more than the {positions} positions of {origin.label!r}. Use {positions} "
+            "or less."
+        )
+    # A loss must be a function of weights and batch alone, or a continued run would differ from an uninterrupted one.
+    for key, value in config.to_dict().items():
+        if "drop" in key and isinstance(value, float) and value:
+            setattr(config, key, 0.0)
+    config.use_cache = False
+    return config
+
+
+def _gpt2_config(size: Size, context: int, rows: int, vocabulary: Vocabulary) -> "PretrainedConfig":
+    from transformers import GPT2Config
+
+    return GPT2Config(
+        vocab_size=rows,
+        n_positions=max(size.positions, context),
+        n_embd=size.width,
+        n_layer=size.layers,
+        n_head=size.heads,
+        bos_token_id=vocabulary.end_of_text,
+        eos_token_id=vocabulary.end_of_text,
+    )
+
+
+def _fit_vocabulary(config: "PretrainedConfig", origin: Origin, rows: int, vocabulary: Vocabulary) -> None:
+    if not origin.pretrained:
+        config.vocab_size = rows
+        config.bos_token_id = config.eos_token_id = vocabulary.end_of_text
+        config.pad_token_id = None
+    elif vocabulary.size > config.vocab_size:
+        raise DataError(
+            f"task.tokenizer: {vocabulary.label!r} has {vocabulary.size} ids but {origin.label!r} only {config.vocab_size} "
+            "rows of embeddings. A model with weights needs the tokenizer it was trained with."
+        )
+
+
+def with_layers(config: "PretrainedConfig", layers: int | None) -> "PretrainedConfig":
+    """A copy of a configuration with its first ``layers`` layers (None: all of them)."""
+    config = copy.deepcopy(config)
+    if layers is not None:
+        if kinds := config.to_dict().get("layer_types"):
+            config.layer_types = kinds[:layers]
+        config.num_hidden_layers = layers
+    return config
+
+
+def build_model(
+    origin: Origin, config: "PretrainedConfig", *, layers: int | None, dtype: torch.dtype
+) -> "PreTrainedModel":
+    """A model on the CPU, in training mode: with its saved weights if it has them and ``layers`` is None, else fresh.
+
+    Fresh weights are drawn in float32 from torch's global generator, then rounded to ``dtype``.
+
+    Raises:
+        DataError: the saved weights cannot be read.
+    """
+    transformers = quiet_transformers()
+    if origin.pretrained and layers is None:
+        with _explained(origin, "weights"):
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                origin.path,
+                config=copy.deepcopy(config),
+                revision=origin.revision or "main",
+                local_files_only=not origin.hub,
+                trust_remote_code=False,
+                use_safetensors=True,
+                attn_implementation=ATTENTION,
+                dtype=dtype,
+            )
+    else:
+        model = transformers.AutoModelForCausalLM.from_config(
+            with_layers(config, layers), attn_implementation=ATTENTION, trust_remote_code=False, dtype=torch.float32
+        )
+        # Buffers such as rotary frequencies stay in float32, as they do in a model that is loaded.
+        for parameter in model.parameters():
+            parameter.data = parameter.data.to(dtype)
+    return model.train()
+
+
+def open_tokenizer(origin: Origin) -> Vocabulary:
+    """The tokenizer that comes with a saved model or stands on the hub.
+
+    Raises:
+        DataError: there is none that can be read.
+    """
+    transformers = quiet_transformers()
+    with _explained(origin, "tokenizer"):
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
+            origin.path,
+            revision=origin.revision or "main",
+            local_files_only=not origin.hub,
+            trust_remote_code=False,
+            use_fast=True,
+        )
+    if not tokenizer.is_fast:
+        raise DataError(f"task.tokenizer: {origin.label!r} has no fast tokenizer (tokenizer.json). Convert it first.")
+    return from_tokenizer(copy.deepcopy(tokenizer.backend_tokenizer), origin.label, tokenizer.eos_token)
+
+
+def tokenizer_origin(settings: LanguageModel, model: Origin) -> Origin:
+    """Where a tokenizer that is no file comes from: the model's own for ``auto``, else a folder or a name on the hub."""
+    if settings.tokenizer == "auto":
+        return model
+    return replace(model, label=settings.tokenizer, path=settings.tokenizer, hub=settings.hub)

@@ -1,0 +1,181 @@
+"""The opened language-model task: batches, losses, samples and models."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from evoweights.errors import UsageError
+from evoweights.seeds import Noise
+from evoweights.task import Task, TaskPlace
+from evoweights_lm.corpus import open_corpus
+from evoweights_lm.generate import generate_tokens
+from evoweights_lm.huggingface import build_model, find_origin, open_config
+from evoweights_lm.loss import next_token_loss
+from evoweights_lm.settings import LanguageModel
+from evoweights_lm.windows import Tokens, epoch_window, open_windows
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+    from transformers import PretrainedConfig, PreTrainedModel
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class Batch(NamedTuple):
+    """Token ids ``int64 [batch, context]``; each target is the token after the input at its place."""
+
+    inputs: Tensor
+    targets: Tensor
+
+
+class LanguageTask(Task):
+    """Next-token prediction with any causal language model of ``transformers``.
+
+    ``config`` is that of the undivided model, ``pretrained`` says whether it comes with weights, and ``corpus`` holds the
+    token ids and the vocabulary.
+    """
+
+    def __init__(self, settings: LanguageModel, place: TaskPlace) -> None:
+        self.settings, self.place = settings, place
+        self.origin = find_origin(settings)
+        self.pretrained = self.origin.pretrained
+        self.corpus = open_corpus(settings, self.origin, place.folder)
+        self.vocabulary = self.corpus.vocabulary
+        self.config: PretrainedConfig = open_config(self.origin, settings, self.vocabulary)
+        self.train = open_windows(self.corpus.train, settings.context, what="training text")
+        self.validation = open_windows(self.corpus.validation, settings.context, what="validation text")
+        self.tokens_per_batch = settings.batch * settings.context
+        if self.tokenizer and settings.sample_prompt and not self.vocabulary.encode(settings.sample_prompt):
+            raise UsageError(f"task.sample_prompt: {settings.sample_prompt!r} has no tokens in this vocabulary.")
+
+    @property
+    def tokenizer(self) -> "Tokenizer | None":
+        """The tokenizer; None where only its size is known."""
+        return self.vocabulary.tokenizer
+
+    def build(self, layers: int | None = None) -> "PreTrainedModel":
+        """A model on the task's device, without dropout and cache: its saved weights if it has them, else fresh ones.
+
+        ``layers`` overrides the number of layers, and then the weights are always fresh.
+        """
+        dtype = DTYPES[self.settings.dtype]
+        return build_model(self.origin, self.config, layers=layers, dtype=dtype).to(self.place.device)
+
+    def batch(self, index: int) -> Batch:
+        """Training batch number ``index``: every epoch visits every window of the training text once, in its own order."""
+        first = index * self.settings.batch
+        noise = self.place.noise.at("windows")
+        rows = range(first, first + self.settings.batch)
+        return self._to_device([epoch_window(self.train, row, noise) for row in rows])
+
+    def loss(self, module: nn.Module, batch: Batch) -> Tensor:
+        """Mean cross-entropy of a batch in nats per token."""
+        return next_token_loss(module, batch.inputs, batch.targets)
+
+    @torch.no_grad()
+    def evaluate(self, module: nn.Module) -> float:
+        """Mean cross-entropy in nats per token on the fixed validation subset, summed in float64."""
+        total, count = 0.0, 0
+        with _evaluating(module):
+            for batch in self.validation_batches():
+                tokens = batch.targets.numel()
+                total += float(self.loss(module, batch)) * tokens
+                count += tokens
+        return total / count
+
+    def validation_batches(self) -> Iterator[Batch]:
+        """The fixed validation subset, always the same windows in the same batches; the last batch may be smaller."""
+        subset = self.validation.spread(self.settings.validation_tokens)
+        for first in range(0, len(subset), self.settings.batch):
+            numbers = subset[first : first + self.settings.batch]
+            yield self._to_device([self.validation.read(number) for number in numbers])
+
+    def sample(self, module: nn.Module) -> str | None:
+        """Text that begins with ``sample_prompt``, the same for the same weights; None without a tokenizer."""
+        if self.tokenizer is None:
+            return None
+        return self.generate(module, self.settings.sample_prompt, tokens=self.settings.sample_tokens)
+
+    def generate(
+        self,
+        module: nn.Module,
+        prompt: str,
+        *,
+        tokens: int = 64,
+        temperature: float = 0.8,
+        top_k: int = 40,
+        seed: int = 0,
+    ) -> str:
+        """``prompt`` and up to ``tokens`` more; an empty prompt is the start of a document.
+
+        Raises:
+            UsageError: there is no tokenizer, or the prompt is empty and there is no token to start from.
+        """
+        if self.tokenizer is None:
+            raise UsageError(
+                f"generate: of the tokenizer {self.vocabulary.label!r} only the size is known. Set task.tokenizer to its "
+                "tokenizer.json, or hub: true."
+            )
+        start = self.vocabulary.encode(prompt)
+        begin = [] if start else [self.vocabulary.end_of_text]
+        if None in begin:
+            raise UsageError("generate: this vocabulary has no end-of-text token to start from. Give a prompt.")
+        with _evaluating(module):
+            ids = generate_tokens(
+                module,
+                [*begin, *start],
+                vocabulary=self.vocabulary,
+                context=self.settings.context,
+                tokens=tokens,
+                temperature=temperature,
+                top_k=top_k,
+                noise=Noise(seed, "generate"),
+            )
+        return self.vocabulary.decode(ids[len(begin) :])
+
+    def references(self) -> Mapping[str, float]:
+        """Losses of two models that know no context, on the targets that :meth:`evaluate` scores.
+
+        ``unigram entropy``: the cross-entropy under the frequencies of the training tokens, each counted once more than it
+        occurs; ``uniform``: the logarithm of the vocabulary's size.
+        """
+        counts = self.corpus.train_counts + 1.0
+        targets = torch.cat([batch.targets.flatten() for batch in self.validation_batches()]).cpu().numpy()
+        unigram = -np.log(counts / counts.sum())[targets].mean()
+        return {"unigram entropy": float(unigram), "uniform": math.log(self.vocabulary.size)}
+
+    def export(self, module: nn.Module, folder: Path) -> str:
+        """Write a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` open, and check that it gives the same logits.
+
+        Raises:
+            CheckpointError: what was written does not equal ``module``; nothing is left in ``folder`` then.
+            UsageError: the folder holds something that is no saved model.
+        """
+        from evoweights_lm.export import export_model
+
+        with _evaluating(module):
+            return export_model(module, folder, task=self)
+
+    def _to_device(self, rows: list[Tokens]) -> Batch:
+        block = torch.from_numpy(np.stack(rows).astype(np.int64))
+        if self.place.device.type == "cuda":
+            block = block.pin_memory()
+        block = block.to(self.place.device, non_blocking=True)
+        return Batch(block[:, :-1].contiguous(), block[:, 1:].contiguous())
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """The module in evaluation mode, put back afterwards."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)

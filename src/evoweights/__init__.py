@@ -1,0 +1,96 @@
+"""evoweights evolves the weights of neural networks: gradient steps and evolutionary operators, both plugins.
+
+What is listed here is the public interface. Importing it imports no torch; a name is loaded when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evoweights import errors
+    from evoweights.catalog import setting
+    from evoweights.config_loading import load_config
+    from evoweights.engine import Engine
+    from evoweights.hookspecs import hookimpl
+    from evoweights.mounted import Blueprint
+    from evoweights.operators import GeneOperator, Improver, TensorOperator, Turn, TurnRule
+    from evoweights.population import Slot
+    from evoweights.seeds import Noise
+    from evoweights.task import Task
+    from evoweights_kernels import (
+        Chance,
+        Gene,
+        Normal,
+        Scalar,
+        State,
+        TileScalar,
+        Uniform,
+        absolute,
+        gene_kernel,
+        maximum,
+        minimum,
+        sqrt,
+        where,
+    )
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Blueprint",
+    "Chance",
+    "Engine",
+    "Gene",
+    "GeneOperator",
+    "Improver",
+    "Noise",
+    "Normal",
+    "Scalar",
+    "Slot",
+    "State",
+    "Task",
+    "TensorOperator",
+    "TileScalar",
+    "Turn",
+    "TurnRule",
+    "Uniform",
+    "__version__",
+    "absolute",
+    "errors",
+    "gene_kernel",
+    "hookimpl",
+    "load_config",
+    "maximum",
+    "minimum",
+    "setting",
+    "sqrt",
+    "where",
+]
+
+_HOMES = {
+    "evoweights.catalog": ("setting",),
+    "evoweights.config_loading": ("load_config",),
+    "evoweights.engine": ("Engine",),
+    "evoweights.hookspecs": ("hookimpl",),
+    "evoweights.mounted": ("Blueprint",),
+    "evoweights.operators": ("GeneOperator", "Improver", "TensorOperator", "Turn", "TurnRule"),
+    "evoweights.population": ("Slot",),
+    "evoweights.seeds": ("Noise",),
+    "evoweights.task": ("Task",),
+    "evoweights_kernels": (
+        *("Chance", "Gene", "Normal", "Scalar", "State", "TileScalar", "Uniform"),
+        *("absolute", "gene_kernel", "maximum", "minimum", "sqrt", "where"),
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module("evoweights.errors")
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(module), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,5 @@
+"""``python -m evoweights`` is the command ``evoweights``."""
+
+from evoweights.cli import main
+
+main()

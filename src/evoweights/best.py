@@ -1,0 +1,73 @@
+"""The best individual of a run: ``genome.safetensors``, ``meta.json`` and a manifest of their digests."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evoweights import durable
+from evoweights.errors import CheckpointError
+from evoweights.formats import from_json, read_tensors, tensor_chunks, to_json
+from evoweights.manifest import check, seal
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+GENOME, META = "genome.safetensors", "meta.json"
+
+
+def save_best(folder: Path, tensors: "Mapping[str, Tensor]", meta: Mapping[str, Any]) -> None:
+    """Put a new best individual in ``folder``; until it is whole, the old one stays.
+
+    Raises:
+        ResourceError: it could not be written; the old one is intact.
+    """
+    staging = folder.with_name(f".staging-{folder.name}-{os.getpid()}-{durable.nonce()}")
+    with durable.disk_errors(f"The best individual {folder}"):
+        try:
+            durable.make_folder(staging)
+            digests = {
+                GENOME: durable.create_file(staging / GENOME, tensor_chunks(tensors)),
+                META: durable.create_file(staging / META, [to_json(meta, indent=1).encode()]),
+            }
+            seal(staging, digests, {})
+            durable.replace_folder(staging, folder)
+            for old in durable.replaced(folder):
+                durable.discard(old)
+        finally:
+            # What cannot be removed now (broken disk) goes when the run is opened again.
+            with suppress(OSError):
+                durable.clean(folder.parent)
+
+
+def put_back_best(folder: Path) -> None:
+    """Give the best individual its name back that was being replaced when a process died."""
+    old = durable.replaced(folder)
+    if old and not folder.exists():
+        durable.rename(old[-1], folder)
+
+
+def load_best(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
+    """Tensors and facts of the best individual, verified.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged; says which file.
+    """
+    problems = []
+    for candidate in [folder, *durable.replaced(folder)]:
+        if candidate.exists():
+            manifest, found = check(candidate)
+            if not found and manifest.files.keys() >= {GENOME, META}:
+                return _read(candidate)
+            problems.append(f"{candidate} is damaged: {'; '.join(found) or 'it is no best individual'}.")
+    if not problems:
+        raise CheckpointError(f"{folder.parent} has no best individual yet.")
+    raise CheckpointError("\n".join([*problems, "Continue the run, or restore the file from a copy."]))
+
+
+def _read(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
+    try:
+        return read_tensors(folder / GENOME), from_json((folder / META).read_bytes())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder} cannot be read: {error}") from error

@@ -1,0 +1,216 @@
+"""Reads configurations: YAML and overrides in, a checked :class:`RunConfig` with component instances out.
+
+Everything that is wrong is reported at once, each with its place, before torch is imported. The text that a run keeps
+has every default written out and every interpolation as it was, so that it can be read, compared and used again.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from evoweights.catalog import Catalog
+from evoweights.config import (
+    DEFAULTS,
+    GROUPS,
+    ORDER,
+    PATTERNS,
+    SEVERAL,
+    SINGLE,
+    Phase,
+    RunConfig,
+    RunSettings,
+    Scheduled,
+)
+from evoweights.config_source import Source, parse
+from evoweights.errors import PluginError, UsageError, did_you_mean
+from evoweights.interpolation import Interpolations, has_interpolation, leaves
+from evoweights.plugin_sources import is_local
+from evoweights.plugins import Hooks, Plugins, load_plugins, register_hooks
+from evoweights.schema import HIDDEN, convert, fill, make, settings_of, show
+
+_EARLY = ("plugins", "preset")
+"""Keys that decide what else there is."""
+
+
+def load_config(path: Path | str, overrides: Sequence[str] = (), *, allow_env: Sequence[str] = ()) -> RunConfig:
+    """Read a configuration file, apply ``key=value`` overrides, and check everything.
+
+    The run's name is the file's by default. ``allow_env`` names environment variables that ``${oc.env:NAME}`` may read
+    besides the harmless ones.
+
+    Raises:
+        UsageError: anything in it is wrong; the message has all of it.
+        PluginError: a plugin that it names does not load.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        files = {str(each) for folder in (path.parent, Path("configs")) for each in folder.glob("*.y*ml")}
+        raise UsageError(f"{path}: there is no such file.{did_you_mean(str(path), files)}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read as a text file: {error}.") from error
+    source = parse(text, name=str(path))
+    source.values.setdefault("name", path.stem)
+    return _assemble(source, overrides, folder=path.parent, allow_env=allow_env)
+
+
+def config_from_text(
+    text: str, overrides: Sequence[str] = (), *, where: str, folder: Path, allow_env: Sequence[str] = ()
+) -> RunConfig:
+    """Check a configuration that is at hand as text, as :func:`load_config` does a file.
+
+    ``where`` is what messages call it; local plugins are looked up in ``folder``.
+    """
+    return _assemble(parse(text, name=where), overrides, folder=folder, allow_env=allow_env)
+
+
+def _assemble(source: Source, overrides: Sequence[str], *, folder: Path, allow_env: Sequence[str]) -> RunConfig:
+    """Plugins first, because they bring components and presets; then overrides above, preset and defaults below."""
+    for each in filter(_is_early, overrides):
+        source.override(each)
+    plugins = load_plugins(_requests(source, folder), folder=folder)
+    _put_preset_under(source, plugins.catalog)
+    source.put_under(DEFAULTS, origin="default")
+    for each in overrides:
+        if not _is_early(each):
+            source.override(each)
+    filled = _fill(source, plugins.catalog)
+    values = _convert(source, filled, plugins.catalog, Interpolations(filled, allow_env=allow_env))
+    source.raise_problems()
+    hooks = _register_observers(plugins, values["observers"])
+    text = OmegaConf.to_yaml(OmegaConf.create({key: filled[key] for key in ORDER if key != "output"}))
+    values |= {"output": Path(values["output"]).expanduser(), "plugins": plugins, "hooks": hooks}
+    return RunConfig(**values, text=text, overrides=tuple(overrides))
+
+
+def _is_early(override: str) -> bool:
+    return override.split("=")[0].split(".")[0] in _EARLY
+
+
+def _requests(source: Source, folder: Path) -> list[str]:
+    """The entries of ``plugins``; files become absolute, so that a run can be continued from anywhere."""
+    requests = source.values.setdefault("plugins", [])
+    if not isinstance(requests, list) or not all(isinstance(each, str) for each in requests):
+        source.complain(
+            "plugins", "expected a list of names such as my-plugin>=0.2 and files such as ./my_operator.py."
+        )
+        source.raise_problems()
+    requests[:] = [str((folder / each).resolve()) if is_local(each) else each for each in requests]
+    return requests
+
+
+def _put_preset_under(source: Source, catalog: Catalog) -> None:
+    name = source.values.get("preset")
+    if isinstance(name, str):
+        try:
+            source.put_under(catalog.find_preset(name).values, origin=f"preset {name}")
+        except UsageError as error:
+            source.problems.append(f"{source.origin('preset')}: {error}")
+
+
+def _fill(source: Source, catalog: Catalog) -> dict[str, Any]:
+    """The whole configuration as plain unresolved values with every default."""
+    run, given = settings_of(RunSettings), source.values
+    for key in given:
+        if key not in ORDER:
+            source.complain(key, f"unknown key.{did_you_mean(key, ORDER)}")
+    filled = fill(run, {key: given[key] for key in run if key in given}, source, path="", what="a configuration")
+    for key, kind in SINGLE.items():
+        filled[key] = _fill_component(source, catalog, kind, key, given.get(key))
+    for key, kind in SEVERAL.items():
+        entries = given[key]
+        if not isinstance(entries, list):
+            source.complain(
+                key, f"found {show(entries)}; expected a list, with one `- {{name: ...}}` for each component."
+            )
+            entries = []
+        filled[key] = [_fill_component(source, catalog, kind, f"{key}.{i}", each) for i, each in enumerate(entries)]
+    for key, group in GROUPS.items():
+        entry = given.get(key, {})
+        if not isinstance(entry, dict):
+            source.complain(key, f"found {show(entry)}; expected a mapping of {', '.join(settings_of(group))}.")
+            entry = {}
+        filled[key] = fill(settings_of(group), entry, source, path=key, what=key)
+    return filled
+
+
+def _fill_component(source: Source, catalog: Catalog, kind: str, path: str, given: Any) -> dict[str, Any]:
+    """One component's mapping, complete; empty after a complaint that leaves nothing to check."""
+    known = ", ".join(entry.name for entry in catalog.entries(kind)) or "none"
+    name = given.get("name") if isinstance(given, dict) else None
+    if not isinstance(name, str) or has_interpolation(name):
+        found = "missing" if given is None else f"found {show(given)} without a name in plain text"
+        source.complain(path, f"{found}; expected a mapping such as {{name: ...}}. Known {kind} components: {known}.")
+        return {}
+    try:
+        entry = catalog.find(kind, name, where=f"{path}.name")
+    except UsageError as error:
+        source.problems.append(f"{source.origin(f'{path}.name')}: {error}")
+        return {}
+    settings, phase = settings_of(entry.component), _phase_of(path)
+    if clash := settings.keys() & {"name", *phase}:
+        raise PluginError(f"{entry.provider}: {kind} {name}: a setting cannot be called {', '.join(clash)}. Rename it.")
+    own = {key: value for key, value in given.items() if key != "name"}
+    return {"name": name, **fill(phase | settings, own, source, path=path, what=f"{kind} {name}")}
+
+
+def _phase_of(path: str) -> dict[str, Any]:
+    """The settings that entries of ``improve`` and ``vary`` take besides the component's own."""
+    return settings_of(Phase) if path.split(".")[0] in ("improve", "vary") else {}
+
+
+def _convert(source: Source, filled: dict[str, Any], catalog: Catalog, resolver: Interpolations) -> dict[str, Any]:
+    """The fields of a :class:`RunConfig` that the configuration decides."""
+
+    def instance(cls: type, given: dict[str, Any], path: str) -> Any:
+        return _instance(cls, given, source, resolver, path=path)
+
+    def component(kind: str, given: dict[str, Any], path: str) -> Any:
+        return instance(catalog.find(kind, given["name"], where=path).component, given, path) if given else None
+
+    values = convert(settings_of(RunSettings), filled, source, resolver, path="")
+    for key, (pattern, words) in PATTERNS.items():
+        if key in values and not pattern.fullmatch(values[key]):
+            shown = HIDDEN if has_interpolation(filled[key]) else show(values[key])
+            source.complain(key, f"found {shown}; expected {words}.")
+    values |= {key: component(kind, filled[key], key) for key, kind in SINGLE.items()}
+    for key, kind in SEVERAL.items():
+        made = [(given, component(kind, given, f"{key}.{i}")) for i, given in enumerate(filled[key])]
+        if _phase_of(key):
+            phases = [instance(Phase, given, f"{key}.{i}") for i, given in enumerate(filled[key])]
+            values[key] = tuple(
+                Scheduled(each, f"{i}-{given.get('name')}", phase)
+                for i, ((given, each), phase) in enumerate(zip(made, phases, strict=True))
+            )
+        else:
+            values[key] = tuple(each for _, each in made)
+    return values | {key: instance(group, filled[key], key) for key, group in GROUPS.items()}
+
+
+def _instance(cls: type, filled: dict[str, Any], source: Source, resolver: Interpolations, *, path: str) -> Any:
+    """An instance of ``cls`` from those of ``filled`` that are its settings; None, with a complaint, if impossible."""
+    settings = settings_of(cls)
+    converted = convert(settings, filled, source, resolver, path=path)
+    if converted.keys() != settings.keys():
+        return None
+    secret = any(has_interpolation(value) for key in settings for _, value in leaves(filled[key]))
+    return make(cls, converted, source, path=path, secret=secret)
+
+
+def with_observers(config: RunConfig, observers: Sequence[Any]) -> RunConfig:
+    """The same run, watched by other observers; its text stays, as they cannot change the result."""
+    for each in config.observers:
+        config.plugins.manager.unregister(each)
+    hooks = _register_observers(config.plugins, observers)
+    return dataclasses.replace(config, observers=tuple(observers), hooks=hooks)
+
+
+def _register_observers(plugins: Plugins, observers: Sequence[Any]) -> Hooks:
+    """The hooks of a run: those of its plugins, then its observers in their order."""
+    for index, each in enumerate(observers):
+        register_hooks(plugins.manager, each, name=f"observers.{index} ({each.name})")
+    return Hooks(plugins.manager)

@@ -1,0 +1,142 @@
+"""Where plugins are found: among the built-in modules, in the metadata of installed packages, and in files.
+
+Nothing is imported here. Installed is not active: an installed plugin is found only when a configuration names it.
+"""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from evoweights.errors import UsageError, did_you_mean
+
+GROUP = "evoweights"
+"""Entry points of this group are plugins."""
+
+BUILT_IN = ("evoweights_classic", "evoweights_lm", "evoweights_eoe", "evoweights_toy", "evoweights_monitor")
+_REQUEST = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<pin>[<>=!~].*)?")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin that was found: the distribution or file it is from, and that one's version (for a file a digest).
+
+    ``load`` imports it.
+    """
+
+    name: str
+    origin: str
+    version: str
+    official: bool
+    load: Callable[[], Any]
+
+
+def is_local(request: str) -> bool:
+    """Whether an entry of the configuration's ``plugins`` names a file and not an installed plugin."""
+    return request.endswith(".py")
+
+
+def built_in_plugins() -> list[Plugin]:
+    """The plugins that evoweights comes with, in their order."""
+    from evoweights import __version__
+
+    def loader(module: str) -> Callable[[], ModuleType]:
+        return lambda: importlib.import_module(module)
+
+    return [Plugin(module, "evoweights", __version__, True, loader(module)) for module in BUILT_IN]
+
+
+def installed_plugins() -> list[Plugin]:
+    """The plugins of other distributions, by name."""
+    entries = importlib.metadata.entry_points(group=GROUP)
+    found = [
+        Plugin(
+            entry.name,
+            entry.dist.name if entry.dist else entry.value,
+            entry.dist.version if entry.dist else "unknown",
+            False,
+            entry.load,
+        )
+        for entry in entries
+    ]
+    return sorted(found, key=lambda plugin: (plugin.name, plugin.origin))
+
+
+def find_plugins(requests: Sequence[str], *, folder: Path) -> list[Plugin]:
+    """The plugins a configuration asks for, in its order: ``name``, ``name>=0.2``, or a file under ``folder``.
+
+    Raises:
+        UsageError: not installed, not of the version asked for, no such file; one message names all that are missing.
+    """
+    found, missing = [], []
+    for index, request in enumerate(requests):
+        try:
+            found.append(_find_file(request, folder) if is_local(request) else _find_installed(request))
+        except UsageError as error:
+            missing.append(f"plugins.{index}: {error}")
+    if missing:
+        raise UsageError("\n".join(missing))
+    return found
+
+
+def _find_installed(request: str) -> Plugin:
+    match = _REQUEST.fullmatch(request.strip())
+    if not match:
+        raise UsageError(f"found {request!r}; expected a name, a name with a version such as name>=0.2, or a .py file.")
+    name, plugins = match["name"], installed_plugins()
+    if name in BUILT_IN or f"evoweights_{name}" in BUILT_IN:
+        raise UsageError(f"{name} is built in and always loaded. Remove it from the list.")
+    mine = [plugin for plugin in plugins if plugin.name == name]
+    if not mine:
+        raise UsageError(
+            f"no installed plugin is called {name!r}.{did_you_mean(name, {plugin.name for plugin in plugins})} "
+            "Install the package that provides it, or give a file such as ./my_operator.py."
+        )
+    if len(mine) > 1:
+        origins = " and by ".join(plugin.origin for plugin in mine)
+        raise UsageError(f"{name!r} is provided by {origins}. Uninstall one of them.")
+    _check_pin(mine[0], match["pin"])
+    return mine[0]
+
+
+def _check_pin(plugin: Plugin, pin: str | None) -> None:
+    try:
+        allowed = SpecifierSet(pin or "", prereleases=True)
+    except InvalidSpecifier as error:
+        raise UsageError(f"{plugin.name}: {pin!r} is no version such as >=0.2 or ==1.0.3.") from error
+    if pin and plugin.version not in allowed:
+        raise UsageError(
+            f"{plugin.name} {plugin.version} is installed, but the configuration asks for {pin}. "
+            f"Install {plugin.origin}{pin}, or change the configuration."
+        )
+
+
+def _find_file(request: str, folder: Path) -> Plugin:
+    file = (folder / request).resolve()
+    if not file.is_file():
+        others = [each.name for each in file.parent.glob("*.py")]
+        raise UsageError(f"no file {file}.{did_you_mean(file.name, others)}")
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    return Plugin(file.stem, str(file), digest, False, lambda: _import_file(file))
+
+
+def _import_file(file: Path) -> ModuleType:
+    """Import a file under a name that no other file has, listed among the modules because dataclasses look there."""
+    name = f"evoweights_local_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

@@ -1,0 +1,239 @@
+"""The run directory: what a run is made of on disk, who may write to it, and how it is continued.
+
+    <output>/<name>/  config.yaml  overrides.txt  environment.json  metrics.jsonl  lineage.jsonl  log.txt  tb/
+                      checkpoints/  best/  DONE | FAILED
+
+One process writes (it holds a lock); anyone may read beside it.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from evoweights import durable, journal
+from evoweights.best import load_best, put_back_best, save_best
+from evoweights.checkpoints import CheckpointStore
+from evoweights.errors import EvoweightsError, UsageError, did_you_mean
+from evoweights.run_folder import CONFIG, check_name, free_folder, refuse_other
+from evoweights.run_lock import Holder, RunLock, holder_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+OVERRIDES, ENVIRONMENT = "overrides.txt", "environment.json"
+METRICS, LINEAGE, LOG = "metrics.jsonl", "lineage.jsonl", "log.txt"
+CHECKPOINTS, BEST, TENSORBOARD = "checkpoints", "best", "tb"
+DONE, FAILED = "DONE", "FAILED"
+
+
+class RunFinished(EvoweightsError):
+    """The run is complete; there is nothing left to do."""
+
+    exit_code = 0
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How a run stands. ``state`` is new, running, stopped, failed or finished.
+
+    ``step`` is that of the checkpoint it would continue from, ``metrics`` the last line written, ``note`` what
+    DONE or FAILED say, ``problems`` what is wrong with checkpoints, one text each. If ``is_resumable``, the same
+    command continues the run.
+    """
+
+    name: str
+    folder: Path
+    state: str
+    step: int | None
+    holder: Holder | None
+    metrics: Mapping[str, Any] | None
+    note: str
+    problems: tuple[str, ...]
+    is_resumable: bool
+
+
+class RunDirectory:
+    """One run on disk; made by :meth:`open` (to write, with the lock) or :meth:`read`."""
+
+    def __init__(self, folder: Path, *, lock: RunLock | None = None, keep: int = 2) -> None:
+        self.folder, self.name, self._lock = folder, folder.name, lock
+        self.log_path = folder / LOG
+        self.tensorboard_folder = folder / TENSORBOARD
+        self.best_folder = folder / BEST
+        self.checkpoints = CheckpointStore(
+            folder / CHECKPOINTS, keep=keep, read_only=lock is None, before_commit=self._sync_journals
+        )
+
+    @classmethod
+    def open(
+        cls,
+        output: Path,
+        name: str,
+        *,
+        config_text: str,
+        overrides: Sequence[str],
+        environment: Mapping[str, Any],
+        fresh: bool = False,
+        keep: int = 2,
+    ) -> "RunDirectory":
+        """Make the run ``name``, or continue it if it is unfinished and of the same configuration.
+
+        ``config_text`` is stored as it is: leave interpolations unresolved, as they may hold secrets. ``fresh``
+        starts a new run beside one that exists, called ``<name>-2`` and so on (see :attr:`name`).
+
+        Raises:
+            RunFinished: it is complete.
+            RunInUseError: another process writes to it.
+            UsageError: the name is not allowed, the folder is no run, or the run has another configuration.
+        """
+        folder = output / check_name(name)
+        if fresh:
+            folder = free_folder(folder)
+        refuse_other(folder, config_text)
+        with durable.disk_errors(f"The run directory {folder}"):
+            durable.make_folder(folder)
+            lock = RunLock.acquire(folder)
+            try:
+                refuse_other(folder, config_text)
+                run = cls(folder, lock=lock, keep=keep)
+                run._refuse_finished()
+                run._begin(config_text, overrides, environment)
+            except BaseException:
+                lock.release()
+                raise
+        return run
+
+    @classmethod
+    def read(cls, folder: Path) -> "RunDirectory":
+        """A run to look at, whether or not a process is writing to it.
+
+        Raises:
+            UsageError: the folder holds no run.
+        """
+        if not (folder / CONFIG).is_file():
+            beside = [path.parent.name for path in folder.absolute().parent.glob(f"*/{CONFIG}")]
+            raise UsageError(f"{folder} is no run: it has no {CONFIG}.{did_you_mean(folder.name, beside)}")
+        return cls(folder)
+
+    def __enter__(self) -> "RunDirectory":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let another process write to this run."""
+        if self._lock is not None:
+            self._lock.release()
+
+    @property
+    def holder(self) -> Holder | None:
+        """The process that writes to this run now; None if there is none."""
+        return holder_of(self.folder) if self._lock is None else self._lock.holder
+
+    @property
+    def config_text(self) -> str:
+        """The configuration that the run was started with."""
+        return (self.folder / CONFIG).read_text(encoding="utf-8")
+
+    def write_environment(self, environment: Mapping[str, Any]) -> None:
+        """Replace ``environment.json``, for what is known only after the start (which backends ran)."""
+        with durable.disk_errors(f"{self.folder / ENVIRONMENT}"):
+            durable.write_json(self.folder / ENVIRONMENT, environment)
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Add one line to ``metrics.jsonl``; NaN and infinities are written as the texts nan, inf, -inf."""
+        with durable.disk_errors(f"{self.folder / METRICS}"):
+            journal.append(self.folder / METRICS, record)
+
+    def append_lineage(self, record: Mapping[str, Any]) -> None:
+        """Add one line to ``lineage.jsonl``, as in :meth:`append_metrics`."""
+        with durable.disk_errors(f"{self.folder / LINEAGE}"):
+            journal.append(self.folder / LINEAGE, record)
+
+    def read_metrics(self) -> Iterator[dict[str, Any]]:
+        """The lines of ``metrics.jsonl``; a line that is just being written is left out."""
+        return journal.records(self.folder / METRICS)
+
+    def read_lineage(self) -> Iterator[dict[str, Any]]:
+        """The lines of ``lineage.jsonl``; a line that is just being written is left out."""
+        return journal.records(self.folder / LINEAGE)
+
+    def rewind(self, generation: float) -> None:
+        """Drop what was recorded of ``generation`` and later: it is done again after a resume."""
+        with durable.disk_errors(f"{self.folder}"):
+            for name in (METRICS, LINEAGE):
+                journal.rewind(self.folder / name, generation)
+
+    def save_best(self, tensors: "Mapping[str, Tensor]", meta: Mapping[str, Any]) -> None:
+        """Put a new best individual in ``best/``; see :func:`evoweights.best.save_best`."""
+        save_best(self.best_folder, tensors, meta)
+
+    def load_best(self) -> "tuple[dict[str, Tensor], dict[str, Any]]":
+        """Tensors and facts of the best individual, verified; see :func:`evoweights.best.load_best`."""
+        return load_best(self.best_folder)
+
+    def finish(self, text: str) -> None:
+        """Mark the run complete."""
+        with durable.disk_errors(f"{self.folder / DONE}"):
+            durable.write_text(self.folder / DONE, text + "\n")
+            durable.remove(self.folder / FAILED)
+
+    def fail(self, text: str) -> None:
+        """Say why the run ended; continuing it removes that."""
+        with durable.disk_errors(f"{self.folder / FAILED}"):
+            durable.write_text(self.folder / FAILED, text + "\n")
+
+    def status(self, *, verify: bool = True) -> RunStatus:
+        """How the run stands; changes nothing. Without ``verify`` digests are believed, which is quick."""
+        holder = self.holder
+        verdicts = self.checkpoints.verify(digests=verify)
+        step = next((each.step for each in verdicts if each.ok), None)
+        texts = {mark: path.read_text() for mark in (DONE, FAILED) if (path := self.folder / mark).exists()}
+        metrics = journal.last(self.folder / METRICS)
+        started = "new" if metrics is None and not verdicts else "stopped"
+        ended = "finished" if DONE in texts else "failed" if FAILED in texts else started
+        return RunStatus(
+            name=self.name,
+            folder=self.folder,
+            state="running" if holder else ended,
+            step=step,
+            holder=holder,
+            metrics=metrics,
+            note=(texts.get(DONE) or texts.get(FAILED) or "").strip(),
+            problems=tuple(
+                f"{each.folder.name}: {'; '.join(each.problems)}" for each in verdicts if not each.ok
+            ),
+            is_resumable=not holder and DONE not in texts and (step is not None or not verdicts),
+        )
+
+    def _refuse_finished(self) -> None:
+        if (self.folder / DONE).exists():
+            raise RunFinished(
+                f"The run {self.folder} is finished: {(self.folder / DONE).read_text().strip()}\n"
+                f"Its best individual is in {self.best_folder}. --fresh starts a new run beside it."
+            )
+
+    def _begin(self, config_text: str, overrides: Sequence[str], environment: Mapping[str, Any]) -> None:
+        """Make what every run has, and mend what a killed process left."""
+        durable.clean(self.folder)
+        put_back_best(self.best_folder)
+        durable.make_folder(self.checkpoints.folder)
+        durable.clean(self.checkpoints.folder)
+        if not (self.folder / CONFIG).exists():
+            durable.write_text(self.folder / CONFIG, config_text)
+        durable.write_text(self.folder / OVERRIDES, "".join(f"{each}\n" for each in overrides))
+        durable.write_json(self.folder / ENVIRONMENT, environment)
+        durable.remove(self.folder / FAILED)
+        self.rewind(math.inf)
+
+    def _sync_journals(self) -> None:
+        """See that a checkpoint is never newer on the disk than the records of what led to it."""
+        for name in (METRICS, LINEAGE):
+            if (self.folder / name).exists():
+                durable.sync_file(self.folder / name)

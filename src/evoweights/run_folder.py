@@ -1,0 +1,80 @@
+"""Which folder a run gets: its name, a free one beside it, and refusing what is not this run."""
+
+import difflib
+import itertools
+import re
+from pathlib import Path
+
+from evoweights import durable
+from evoweights.errors import UsageError
+from evoweights.run_lock import HOLDER, LOCK
+
+CONFIG = "config.yaml"
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
+_NAME_LINE = re.compile(r"^name:.*\n?", re.MULTILINE)
+_DIFFERENCE = 20
+
+
+def check_name(name: str) -> str:
+    """A run's name as it is.
+
+    Raises:
+        UsageError: it cannot be the name of a folder everywhere.
+    """
+    if not _NAME.fullmatch(name):
+        raise UsageError(
+            f"name: {name!r} cannot name a run; use 1 to 64 of A-Z a-z 0-9 . _ -, and no dot at the start."
+        )
+    return name
+
+
+def free_folder(folder: Path) -> Path:
+    """The folder itself if there is none yet, else one beside it, made here so that no other process takes it."""
+    with durable.disk_errors(f"The run directory {folder}"):
+        durable.make_folder(folder.parent)
+        for number in itertools.count(1):
+            free = folder if number == 1 else folder.with_name(check_name(f"{folder.name}-{number}"))
+            try:
+                free.mkdir()
+            except FileExistsError:
+                continue
+            return free
+
+
+def refuse_other(folder: Path, config_text: str) -> None:
+    """See that a folder is not there, or of this configuration, or one whose making was interrupted."""
+    if (folder / CONFIG).is_file():
+        _refuse_difference(folder, (folder / CONFIG).read_text(encoding="utf-8"), config_text)
+        return
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file, not a run directory. Choose another name or output folder.")
+    strange = [] if not folder.exists() else sorted(each.name for each in folder.iterdir())
+    strange = [
+        each for each in strange if each not in (LOCK, HOLDER) and not each.startswith(durable.TEMPORARY)
+    ]
+    if strange:
+        raise UsageError(
+            f"{folder} is no run (it has no {CONFIG}) but holds {', '.join(strange[:5])}; it is left untouched. "
+            "Choose another name or output folder."
+        )
+
+
+def _refuse_difference(folder: Path, there: str, now: str) -> None:
+    # The name is the folder's; a run made by --fresh is called otherwise than its configuration says.
+    old, new = (_NAME_LINE.sub("", text).splitlines() for text in (there, now))
+    if old == new:
+        return
+    lines = list(difflib.unified_diff(old, new, lineterm="", n=0))[2:]
+    lines = [f"  {line}" for line in lines if not line.startswith("@@")]
+    more = [f"  ... and {len(lines) - _DIFFERENCE} lines more"] if len(lines) > _DIFFERENCE else []
+    raise UsageError(
+        "\n".join(
+            [
+                f"The run {folder} was started with another configuration (- there, + now):",
+                *lines[:_DIFFERENCE],
+                *more,
+                f"To continue it, use {folder / CONFIG}; to keep it and start anew, give another name or --fresh.",
+            ]
+        )
+    )

@@ -1,0 +1,224 @@
+import math
+import re
+import sys
+
+import pluggy
+import pytest
+
+from evoweights import hookspecs
+from evoweights.errors import RunStopped
+from evoweights_monitor.console import ConsoleProgress
+from evoweights_monitor.panel import SHOWN, panel, shown_rows
+from evoweights_monitor.progress import Progress
+from evoweights_monitor.screen import Screen
+
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def lines_of(screen_text):
+    return [line for line in CONTROL.sub("", screen_text).splitlines() if line.strip()]
+
+
+def play(screen, make_generation, size, generations=2, **record):
+    screen.start()
+    for generation in range(generations):
+        for step in range(1, 4):
+            screen.stepped(generation, generation % size, generation * 50 + step, 5.0)
+        screen.generation(make_generation(generation, size, **record))
+        screen.checkpoint()
+
+
+def test_off_a_terminal_each_generation_is_one_plain_line(make_info, make_generation, make_console, text_of):
+    console = make_console(terminal=False, width=60)
+    screen = Screen(make_info(), console, quiet=False)
+    play(screen, make_generation, 3, generations=3)
+    text = text_of(console)
+    assert "\x1b" not in text
+    lines = [line for line in text.splitlines() if line.startswith("generation")]
+    assert len(lines) == 3
+    assert lines[1].startswith(
+        "generation 1 (2/40): expert 1, train loss 5.0000, best validation loss 4.0000 (expert 0), "
+        "distance 0.0123, 25,600 tokens/s, "
+    )
+    assert re.search(r"\d+:\d\d elapsed, \d+:\d\d left$", lines[1])
+    assert text.count("lower is better") == 1
+
+
+def test_the_start_says_what_runs_and_where(make_info, make_console, text_of):
+    console = make_console(terminal=False)
+    info = make_info(first=7)
+    Screen(info, console, quiet=False).start()
+    text = text_of(console)
+    for fact in ("40 generations of 3 experts", "2,000 steps of 2,048 tokens", "seed 42", "1,234,567 genes each"):
+        assert fact in text
+    for fact in ("456,789 shared", "device cpu", "operators on cpu", str(info.folder), "unigram entropy 5.4300"):
+        assert fact in text
+    assert "continues after 7 of 40 generations" in text
+
+
+@pytest.mark.parametrize("size", [1, 3, 16, 100])
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_panel_fits_the_width_and_stars_the_best(size, width, make_info, make_generation, make_console, text_of):
+    progress = Progress(make_info(size), started=0.0)
+    progress.finished(make_generation(11, size))
+    progress.stepped(12, 12 % size, 601, 5.25, now=1.0)
+    progress.checkpoint_at = 2.0
+    console = make_console(terminal=True, width=width)
+    console.print(panel(progress, now=64.0))
+    lines = lines_of(text_of(console))
+    assert {len(line) for line in lines} == {width}
+    text = "\n".join(lines)
+    assert f"generation 12 (13/40), expert {12 % size}, step 601 of 2,000" in text
+    assert "checkpoint 1:02 ago" in text
+    assert len(re.findall(r"\*\s*0 4\.0000", text)) == 1
+    assert "(5.2500)" in text
+    if size > 1:
+        assert "generation 11: pso + crossover wrote" in text
+
+
+def test_a_large_population_shows_those_with_the_lowest_loss(make_info, make_generation):
+    progress = Progress(make_info(100), started=0.0)
+    losses = tuple(None if row < 10 else math.nan if row < 20 else 200.0 - row for row in range(100))
+    progress.finished(make_generation(0, 100, fitness=losses))
+    assert shown_rows(progress) == [0, *range(100 - SHOWN + 1, 100)]
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+@pytest.mark.parametrize("size", [1, 16])
+@pytest.mark.parametrize("quiet", [False, True])
+def test_unknown_fitness_and_nan_losses_are_shown_as_such(
+    terminal, size, quiet, make_info, make_generation, make_result, make_console, text_of
+):
+    console = make_console(terminal=terminal)
+    screen = Screen(make_info(size), console, quiet=quiet)
+    play(screen, make_generation, size, train=math.nan, fitness=(None,) * size)
+    if not quiet and not terminal:
+        assert "train loss nan, best validation loss -, " in text_of(console)
+    screen.finish(make_result(size, end=math.nan))
+    assert "nan" in text_of(console)
+
+
+def test_the_end_shows_every_expert_the_cost_the_sample_and_what_is_next(
+    make_info, make_generation, make_result, make_console, text_of
+):
+    console = make_console(terminal=False)
+    info = make_info(16)
+    (info.folder / "tb").mkdir(parents=True)
+    screen = Screen(info, console, quiet=False)
+    play(screen, make_generation, 16)
+    screen.finish(make_result(16, sample="He [bold]said[/bold] \x1b[2J so"))
+    lines = [line.strip() for line in text_of(console).splitlines()]
+    rows = [line.split() for line in lines if re.match(r"\*?\d+ +6\.0000", line)]
+    assert rows[0] == ["*0", "6.0000", "4.0000", "-2.0000", "13"]
+    assert [row[0].strip("*") for row in rows] == [str(row) for row in range(16)]
+    assert "best: expert 0, validation loss 4.0000, in generation 37 (lower is better)" in lines
+    assert "to compare: unigram entropy 5.4300" in lines
+    assert "4,096,000 tokens in 1:02:03, 1,100 tokens/s, peak memory 2.00 GiB" in lines
+    assert "He [bold]said[/bold] ?[2J so" in lines
+    assert lines[-3:] == [
+        f"evoweights generate {info.folder}",
+        f"evoweights export {info.folder}",
+        f"tensorboard --logdir {info.folder / 'tb'}",
+    ]
+
+
+def test_commands_that_have_nothing_to_work_on_are_not_offered(make_info, make_result, make_console, text_of):
+    console = make_console(terminal=False)
+    Screen(make_info(), console, quiet=False).finish(make_result(sample=None))
+    assert "evoweights export" in text_of(console)
+    assert "evoweights generate" not in text_of(console)
+    assert "tensorboard" not in text_of(console)
+
+
+def test_quiet_shows_only_warnings_and_the_end(make_info, make_generation, make_result, make_console, text_of):
+    console = make_console(terminal=True)
+    info = make_info()
+    screen = Screen(info, console, quiet=True)
+    play(screen, make_generation, 3)
+    assert text_of(console) == ""
+    screen.generation(make_generation(2, failed=(1,)))
+    screen.finish(make_result())
+    warning, end = lines_of(text_of(console))[:1], lines_of(text_of(console))[-1]
+    assert warning[0].startswith("warning: generation 2: expert 1 failed")
+    assert end == f"demo finished; best: expert 0, validation loss 4.0000, in {info.folder / 'best'}"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_turn_that_ended_early_and_a_failure_are_warned_of_once(
+    terminal, make_info, make_generation, make_console, text_of
+):
+    console = make_console(terminal=terminal, width=120)
+    screen = Screen(make_info(), console, quiet=False)
+    screen.start()
+    turn = make_generation(0).improved[0]
+    screen.improved(turn)
+    screen.improved(type(turn)(**{**vars(turn), "stopped": "the loss is NaN"}))
+    for generation in range(3):
+        screen.generation(make_generation(generation, failed=(2,)))
+    screen.stop()
+    text = CONTROL.sub("", text_of(console))
+    assert text.count("warning:") == 2
+    assert "generation 0: the turn of expert 0 ended early, after 50 steps: the loss is NaN" in text
+    assert text.count("expert 2 failed") == 1
+
+
+def test_an_expert_that_fails_again_after_recovery_is_warned_of_again(
+    make_info, make_generation, make_console, text_of
+):
+    console = make_console(terminal=False)
+    screen = Screen(make_info(), console, quiet=True)
+    for generation, failed in enumerate([(1,), (), (1,)]):
+        screen.generation(make_generation(generation, failed=failed))
+    assert text_of(console).count("expert 1 failed") == 2
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_stopped_run_says_in_one_line_how_to_continue(terminal, make_info, make_generation, make_console, text_of):
+    console = make_console(terminal=terminal)
+    screen = Screen(make_info(), console, quiet=False)
+    play(screen, make_generation, 3)
+    before = len(text_of(console))
+    screen.fail(RunStopped("asked to stop", exit_code=130))
+    said = lines_of(text_of(console)[before:])[-1]
+    assert said == "demo stopped after 2 of 40 generations; run the same command again to continue"
+
+
+def test_an_error_is_left_to_the_command_line_to_explain(make_info, make_console, text_of):
+    console = make_console(terminal=False)
+    Screen(make_info(), console, quiet=False).fail(ValueError("a long story"))
+    assert text_of(console) == "demo failed after 0 of 40 generations: ValueError\n"
+
+
+def test_the_terminal_has_its_cursor_and_streams_back_after_a_failure(
+    make_info, make_generation, make_console, text_of
+):
+    streams = sys.stdout, sys.stderr
+    console = make_console(terminal=True)
+    screen = Screen(make_info(), console, quiet=False)
+    play(screen, make_generation, 3)
+    screen.fail(KeyboardInterrupt())
+    assert (sys.stdout, sys.stderr) == streams
+    text = text_of(console)
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
+
+
+def test_the_component_receives_a_run_through_pluggy(make_info, make_generation, make_result, capsys):
+    manager = pluggy.PluginManager("evoweights")
+    manager.add_hookspecs(hookspecs)
+    observer = ConsoleProgress()
+    manager.register(observer)
+    manager.check_pending()
+    info, record = make_info(), make_generation(0)
+    manager.hook.step_finished(info=info, generation=0, row=0, step=1, loss=5.0)
+    manager.hook.run_failed(info=info, error=ValueError("before the start"))
+    assert capsys.readouterr().out == ""
+    manager.hook.run_started(info=info)
+    manager.hook.step_finished(info=info, generation=0, row=0, step=1, loss=5.0)
+    manager.hook.individual_improved(info=info, record=record.improved[0])
+    manager.hook.generation_finished(info=info, record=record)
+    manager.hook.checkpoint_saved(info=info, generation=0, folder="checkpoints/step-000000050")
+    manager.hook.run_finished(info=info, result=make_result())
+    out = capsys.readouterr().out
+    assert "generation 0 (1/40)" in out
+    assert "demo finished." in out
+    assert observer == ConsoleProgress()
