@@ -1,7 +1,6 @@
 """From settings to token ids: which text, which tokenizer, and where the result is kept."""
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 from evoweights.errors import DataError, UsageError
@@ -21,8 +20,11 @@ from evoweights_lm.vocabulary import (
     train_bpe,
 )
 
-_OF_TOKENS = ("data", "files", "validation_files", "dataset", "dataset_config", "dataset_split", "dataset_revision")
-_OF_TEXT = ("text_field", "documents", "validation_share")
+_OF_TOKENS = (
+    *("data", "files", "validation_files", "validation_share", "documents", "text_field"),
+    *("dataset", "dataset_config", "dataset_split", "dataset_revision"),
+)
+"""The settings that decide which tokens there are, besides the tokenizer."""
 
 
 def open_corpus(settings: LanguageModel, model: Origin, folder: Path) -> TokenData:
@@ -33,20 +35,17 @@ def open_corpus(settings: LanguageModel, model: Origin, folder: Path) -> TokenDa
         UsageError: settings that contradict each other.
     """
     tokenizer = _tokenizer_name(settings, model)
-    key: dict[str, object] = {name: getattr(settings, name) for name in (*_OF_TOKENS, *_OF_TEXT)}
+    key: dict[str, object] = {name: getattr(settings, name) for name in _OF_TOKENS}
     if tokenizer == "bpe":
-        key |= {"tokenizer": "bpe", "size": settings.vocabulary_size}
-        make: Callable[[list[str]], Vocabulary] = lambda train: train_bpe(train, settings.vocabulary_size)  # noqa: E731
-    else:
-        vocabulary = _open_vocabulary(settings, model, tokenizer)
-        key |= {"tokenizer": vocabulary.label, "size": vocabulary.size, "digest": _digest(vocabulary)}
-
-        def make(_: list[str]) -> Vocabulary:
-            return vocabulary
-
-        if settings.data == "token_shards":
-            return shard_tokens(settings, folder / f"shards-{settings_key(key)}", vocabulary)
-    return text_tokens(_text(settings), folder / f"tokens-{settings_key(key)}", make_vocabulary=make)
+        size = settings.vocabulary_size
+        folder /= f"tokens-{settings_key(key | {'tokenizer': 'bpe', 'size': size})}"
+        return text_tokens(_text(settings), folder, make_vocabulary=lambda train: train_bpe(train, size))
+    vocabulary = _open_vocabulary(settings, model, tokenizer)
+    key |= {"tokenizer": vocabulary.label, "size": vocabulary.size, "digest": _digest(vocabulary)}
+    if settings.data == "token_shards":
+        return shard_tokens(settings, folder / f"shards-{settings_key(key)}", vocabulary)
+    folder /= f"tokens-{settings_key(key)}"
+    return text_tokens(_text(settings), folder, make_vocabulary=lambda _: vocabulary)
 
 
 def _text(settings: LanguageModel) -> TextSource:

@@ -37,7 +37,10 @@ def split_tail(documents: Sequence[str], share: float) -> Split:
     for number, document in enumerate(documents):
         if cut < len(document):
             at = _line_start(document, cut)
-            train, validation = [*documents[:number], document[:at]], [document[at:], *documents[number + 1 :]]
+            train, validation = (
+                [*documents[:number], document[:at]],
+                [document[at:], *documents[number + 1 :]],
+            )
             return Split([each for each in train if each], [each for each in validation if each])
         cut -= len(document)
     return Split(list(documents), [])
@@ -79,7 +82,7 @@ def text_source(files: Sequence[str], validation_files: Sequence[str], share: fl
     paths = find_files(files, where="task.files")
     held_out = find_files(validation_files, where="task.validation_files")
     refuse_overlap(paths, held_out)
-    contents = {path: path.read_bytes() for path in [*paths, *held_out]}
+    contents = {path: _content(path) for path in [*paths, *held_out]}
     texts = {path: _decoded(path, content) for path, content in contents.items()}
     digest = hashlib.sha256()
     for content in contents.values():
@@ -105,6 +108,13 @@ def refuse_overlap(train: Iterable[Path], validation: Iterable[Path]) -> None:
                 f"task.validation_files: {path} is also in task.files, so validation would see training text. "
                 "Take it out of one of the two."
             )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Check its permissions, or remove it.") from error
 
 
 def _decoded(path: Path, content: bytes) -> str:

@@ -13,7 +13,7 @@ from evoweights_lm.staging import staged_folder
 from evoweights_lm.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from transformers import PretrainedConfig
+    from transformers import GenerationConfig, PretrainedConfig
 
     from evoweights_lm.task import LanguageTask
 
@@ -37,15 +37,21 @@ def export_model(module: nn.Module, folder: Path, *, task: "LanguageTask") -> st
     weights = _weights(module)
     with staged_folder(folder, replaces="config.json") as staging:
         config.save_pretrained(staging)
-        _generation_config(config).save_pretrained(staging)
+        _generation_config(module, task.vocabulary).save_pretrained(staging)
         save_file(weights, staging / "model.safetensors", metadata={"format": "pt"})
+        # safetensors makes files that only their owner may read.
+        (staging / "model.safetensors").chmod((staging / "config.json").stat().st_mode)
         if task.vocabulary.tokenizer is not None:
             _save_tokenizer(task.vocabulary, staging, context=task.settings.context)
         (staging / "README.md").write_text(_card(config, weights, task), encoding="utf-8")
         _verify(module, staging, task)
     parameters = sum(weight.numel() for weight in weights.values())
-    tokenizer = f"tokenizer of {task.vocabulary.size} tokens" if task.tokenizer else "no tokenizer (only its size is known)"
-    return f"{folder}: {config.model_type}, {parameters:,} parameters, {tokenizer}; opened again, logits equal bit for bit"
+    tokenizer = (
+        f"tokenizer of {task.vocabulary.size} tokens" if task.tokenizer else "no tokenizer (only its size is known)"
+    )
+    return (
+        f"{folder}: {config.model_type}, {parameters:,} parameters, {tokenizer}; opened again, logits equal bit for bit"
+    )
 
 
 def _weights(module: nn.Module) -> dict[str, Tensor]:
@@ -64,19 +70,24 @@ def _export_config(module: nn.Module, vocabulary: Vocabulary) -> "PretrainedConf
     config.architectures = [type(module).__name__]
     config.dtype = next(module.parameters()).dtype
     config.use_cache = True
-    for key in ("bos_token_id", "eos_token_id"):
-        present = config.to_dict().get(key)
-        if not (isinstance(present, int) and present < vocabulary.size):
-            setattr(config, key, vocabulary.end_of_text)
+    _fix_ids_(config, vocabulary)
     return config
 
 
-def _generation_config(config: "PretrainedConfig") -> "object":
-    from transformers import GenerationConfig
+def _generation_config(module: nn.Module, vocabulary: Vocabulary) -> "GenerationConfig":
+    generation = copy.deepcopy(module.generation_config)
+    generation.use_cache = True
+    _fix_ids_(generation, vocabulary)
+    return generation
 
-    return GenerationConfig(
-        bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id, pad_token_id=config.eos_token_id
-    )
+
+def _fix_ids_(config: "PretrainedConfig | GenerationConfig", vocabulary: Vocabulary) -> None:
+    """Let special tokens that are missing or outside the vocabulary be its end of text."""
+    for key in ("bos_token_id", "eos_token_id"):
+        present = config.to_dict().get(key)
+        ids = present if isinstance(present, list) else [present]
+        if not all(isinstance(each, int) and each < vocabulary.size for each in ids):
+            setattr(config, key, vocabulary.end_of_text)
 
 
 def _save_tokenizer(vocabulary: Vocabulary, folder: Path, *, context: int) -> None:
@@ -110,7 +121,9 @@ def _verify(module: nn.Module, folder: Path, task: "LanguageTask") -> None:
         if task.tokenizer:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"export: what was written cannot be opened again ({error}). Nothing was kept.") from error
+        raise CheckpointError(
+            f"export: what was written cannot be opened again ({error}). Nothing was kept."
+        ) from error
     _same_weights(module, again)
     inputs = next(task.validation_batches()).inputs[:1]
     again = again.to(task.place.device).eval()

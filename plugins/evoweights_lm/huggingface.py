@@ -7,7 +7,7 @@ import copy
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -76,12 +76,12 @@ def _folder_origin(path: Path) -> Origin:
     if not (path / "config.json").is_file():
         raise DataError(f"task.model: {path} has no config.json, so it is no saved model. Give the folder of one.")
     weights = bool(list(path.glob("*.safetensors")))
-    if pickled := [file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in path.glob(pattern)]:
-        if not weights:
-            raise DataError(
-                f"task.model: the weights in {path} ({', '.join(sorted(pickled))}) are pickled, and pickles can run code, so "
-                "they are never opened. Convert the model to safetensors, or give its config.json to train it afresh."
-            )
+    pickled = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in path.glob(pattern))
+    if pickled and not weights:
+        raise DataError(
+            f"task.model: the weights in {path} ({', '.join(pickled)}) are pickled, and pickles can run code, so they are "
+            "never opened. Convert the model to safetensors, or give its config.json to train it afresh."
+        )
     return Origin(str(path), path=str(path), pretrained=weights)
 
 
@@ -184,7 +184,7 @@ def build_model(
     transformers = quiet_transformers()
     if origin.pretrained and layers is None:
         with _explained(origin, "weights"):
-            model = transformers.AutoModelForCausalLM.from_pretrained(
+            model, report = transformers.AutoModelForCausalLM.from_pretrained(
                 origin.path,
                 config=copy.deepcopy(config),
                 revision=origin.revision or "main",
@@ -193,10 +193,20 @@ def build_model(
                 use_safetensors=True,
                 attn_implementation=ATTENTION,
                 dtype=dtype,
+                output_loading_info=True,
+            )
+        # transformers fills missing tensors with random numbers and would only log it.
+        if missing := sorted(report["missing_keys"]):
+            raise DataError(
+                f"task.model: the weights of {origin.label!r} lack {len(missing)} tensors of the model, such as {missing[0]}. "
+                "Fetch or save the folder again."
             )
     else:
         model = transformers.AutoModelForCausalLM.from_config(
-            with_layers(config, layers), attn_implementation=ATTENTION, trust_remote_code=False, dtype=torch.float32
+            with_layers(config, layers),
+            attn_implementation=ATTENTION,
+            trust_remote_code=False,
+            dtype=torch.float32,
         )
         # Buffers such as rotary frequencies stay in float32, as they do in a model that is loaded.
         for parameter in model.parameters():
@@ -228,4 +238,4 @@ def tokenizer_origin(settings: LanguageModel, model: Origin) -> Origin:
     """Where a tokenizer that is no file comes from: the model's own for ``auto``, else a folder or a name on the hub."""
     if settings.tokenizer == "auto":
         return model
-    return replace(model, label=settings.tokenizer, path=settings.tokenizer, hub=settings.hub)
+    return Origin(settings.tokenizer, path=settings.tokenizer, hub=settings.hub)

@@ -17,8 +17,8 @@ from evoweights.errors import DataError
 from evoweights_lm.documents import Split, TextSource, split_tail
 
 _SKIPPED = frozenset(
-    "test tests idlelib idle_test site-packages dist-packages __pycache__ lib-dynload turtledemo lib2to3 ensurepip "
-    "pydoc_data".split()
+    {"test", "tests", "idle_test", "idlelib", "turtledemo", "lib2to3", "ensurepip", "pydoc_data"}
+    | {"site-packages", "dist-packages", "lib-dynload", "__pycache__"}
 )
 _LEAST = 500_000
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

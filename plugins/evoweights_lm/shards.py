@@ -44,10 +44,13 @@ def open_shard(path: Path) -> Shard:
     """Map a file of token ids.
 
     Raises:
-        DataError: it is empty, truncated, of an unknown version, or no whole number of ids.
+        DataError: it is unreadable, empty, truncated, of an unknown version, or no whole number of ids.
     """
-    size = path.stat().st_size
-    start = np.fromfile(path, dtype="<i4", count=3)
+    try:
+        size = path.stat().st_size
+        start = np.fromfile(path, dtype="<i4", count=3)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Check its permissions, or remove it.") from error
     if len(start) == 3 and int(start[0]) in _FORMATS:
         return _with_header(path, size, *map(int, start))
     if size == 0:
@@ -132,9 +135,7 @@ def shard_tokens(settings: LanguageModel, folder: Path, vocabulary: Vocabulary) 
     return TokenData(", ".join(settings.files), vocabulary, pieces[0], pieces[1], counts)
 
 
-def _checked(
-    train: Sequence[Shard], validation: Sequence[Shard], folder: Path, vocabulary: Vocabulary
-) -> Tokens:
+def _checked(train: Sequence[Shard], validation: Sequence[Shard], folder: Path, vocabulary: Vocabulary) -> Tokens:
     """How often each id occurs in training, all ids having been checked now or when ``folder`` was made."""
     stamps = _stamps({shard.path for shard in [*train, *validation]})
     known = _known(folder) if folder.exists() else None
@@ -164,4 +165,6 @@ def _known(folder: Path) -> tuple[dict[str, list[int]], Tokens]:
         stamps = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
         return stamps, np.load(folder / "train_counts.npy", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise DataError(f"{folder}: is damaged ({error}). Delete it; the token shards are then checked again.") from error
+        raise DataError(
+            f"{folder}: is damaged ({error}). Delete it; the token shards are then checked again."
+        ) from error

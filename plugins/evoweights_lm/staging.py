@@ -1,12 +1,15 @@
 """Folders that appear whole or not at all."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from evoweights.errors import UsageError
+from evoweights.errors import ResourceError, UsageError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -19,6 +22,7 @@ def staged_folder(target: Path, *, replaces: str | None = None) -> Iterator[Path
 
     Raises:
         UsageError: the target holds something else.
+        ResourceError: the disk is full.
     """
     if replaces and target.exists() and not (target.is_dir() and _may_go(target, replaces)):
         raise UsageError(
@@ -32,6 +36,10 @@ def staged_folder(target: Path, *, replaces: str | None = None) -> Iterator[Path
         for path in [*staging.iterdir(), staging]:
             _sync(path)
         _take_name(staging, target, replace=bool(replaces))
+    except OSError as error:
+        if error.errno in _FULL:
+            raise ResourceError(f"{target}: cannot be written, no space is left ({error}). Free some space.") from error
+        raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

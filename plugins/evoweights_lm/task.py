@@ -48,11 +48,9 @@ class LanguageTask(Task):
         self.corpus = open_corpus(settings, self.origin, place.folder)
         self.vocabulary = self.corpus.vocabulary
         self.config: PretrainedConfig = open_config(self.origin, settings, self.vocabulary)
-        self.train = open_windows(self.corpus.train, settings.context, what="training text")
-        self.validation = open_windows(self.corpus.validation, settings.context, what="validation text")
+        self.train_windows = open_windows(self.corpus.train, settings.context, what="training text")
+        self.validation_windows = open_windows(self.corpus.validation, settings.context, what="validation text")
         self.tokens_per_batch = settings.batch * settings.context
-        if self.tokenizer and settings.sample_prompt and not self.vocabulary.encode(settings.sample_prompt):
-            raise UsageError(f"task.sample_prompt: {settings.sample_prompt!r} has no tokens in this vocabulary.")
 
     @property
     def tokenizer(self) -> "Tokenizer | None":
@@ -72,7 +70,7 @@ class LanguageTask(Task):
         first = index * self.settings.batch
         noise = self.place.noise.at("windows")
         rows = range(first, first + self.settings.batch)
-        return self._to_device([epoch_window(self.train, row, noise) for row in rows])
+        return self._to_device([epoch_window(self.train_windows, row, noise) for row in rows])
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
         """Mean cross-entropy of a batch in nats per token."""
@@ -91,10 +89,10 @@ class LanguageTask(Task):
 
     def validation_batches(self) -> Iterator[Batch]:
         """The fixed validation subset, always the same windows in the same batches; the last batch may be smaller."""
-        subset = self.validation.spread(self.settings.validation_tokens)
+        subset = self.validation_windows.spread(self.settings.validation_tokens)
         for first in range(0, len(subset), self.settings.batch):
             numbers = subset[first : first + self.settings.batch]
-            yield self._to_device([self.validation.read(number) for number in numbers])
+            yield self._to_device([self.validation_windows.read(number) for number in numbers])
 
     def sample(self, module: nn.Module) -> str | None:
         """Text that begins with ``sample_prompt``, the same for the same weights; None without a tokenizer."""

@@ -58,9 +58,7 @@ def text_tokens(source: TextSource, folder: Path, *, make_vocabulary: Callable[[
     return TokenData(source.label, vocabulary, (train,), (validation,), counts)
 
 
-def _write_tokens(
-    source: TextSource, folder: Path, make_vocabulary: Callable[[list[str]], Vocabulary]
-) -> None:
+def _write_tokens(source: TextSource, folder: Path, make_vocabulary: Callable[[list[str]], Vocabulary]) -> None:
     split = source.read()
     vocabulary = make_vocabulary(split.train)
     assert vocabulary.tokenizer is not None
@@ -95,4 +93,6 @@ def _mapped(path: Path, count: int) -> Tokens:
 
 
 def _damaged(path: Path, cause: str) -> DataError:
-    return DataError(f"{path}: the cached tokens are damaged ({cause}). Delete the folder {path.parent}; it is made again.")
+    return DataError(
+        f"{path}: the cached tokens are damaged ({cause}). Delete the folder {path.parent}; it is made again."
+    )

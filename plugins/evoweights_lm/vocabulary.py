@@ -134,7 +134,7 @@ def tokenizer_file(path: Path, *, label: str = "") -> Vocabulary:
 
     content = _json(path)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
-        raise DataError(f"{path}: is JSON but no tokenizer (it has no \"model\"). Give a tokenizer.json of `tokenizers`.")
+        raise DataError(f'{path}: is JSON but no tokenizer (it has no "model"). Give a tokenizer.json of `tokenizers`.')
     beside = path.with_name("tokenizer_config.json")
     end = _json(beside).get("eos_token") if beside.exists() else None
     end = end.get("content") if isinstance(end, dict) else end

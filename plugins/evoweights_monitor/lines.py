@@ -1,5 +1,6 @@
 """Plain lines of a run: its start, each generation, warnings and an early end."""
 
+import shlex
 from collections.abc import Mapping
 
 from evoweights.errors import RunStopped
@@ -75,5 +76,6 @@ def end_line(progress: Progress, error: BaseException) -> str:
     """How a run ended before its time."""
     done = f"{progress.done} of {progress.info.generations} generations"
     if isinstance(error, RunStopped):
-        return f"{progress.info.name} stopped after {done}; run the same command again to continue"
+        command = f"evoweights resume {shlex.quote(str(progress.info.folder))}"
+        return f"{progress.info.name} stopped after {done}; continue with: {command}"
     return f"{progress.info.name} failed after {done}: {type(error).__name__}"

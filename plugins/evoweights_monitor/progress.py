@@ -111,7 +111,12 @@ def vary_events(varied: Iterable[VaryRecord]) -> list[str]:
         others = tuple(source for source in each.sources if source != each.row)
         groups.setdefault((each.generation, each.operators, others), []).append(each.row)
     return [
-        f"generation {generation}: {' + '.join(operators)} wrote {experts_text(rows)}"
+        f"generation {generation}: {' + '.join(map(_operator_name, operators))} wrote {experts_text(rows)}"
         + (f" from {experts_text(sources)}" if sources else "")
         for (generation, operators, sources), rows in groups.items()
     ]
+
+
+def _operator_name(label: str) -> str:
+    """``pso`` of ``0-pso``: a label is the operator's place in the configuration and its name."""
+    return label.rpartition("-")[2]

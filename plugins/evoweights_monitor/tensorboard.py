@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
+from evoweights.environment import peak_memory_bytes
 from evoweights.hookspecs import hookimpl
 from evoweights_monitor.progress import training_speed
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from evoweights.records import GenerationRecord, RunInfo, RunResult
 
-_log = logging.getLogger("evoweights.tensorboard")
+_LOG = logging.getLogger("evoweights.tensorboard")
 
 
 @dataclass
@@ -78,7 +79,7 @@ class TensorBoard:
         try:
             action()
         except OSError as error:
-            _log.warning(
+            _LOG.warning(
                 "TensorBoard files cannot be written (%s). "
                 "The run goes on without them; metrics.jsonl has every figure.",
                 error,
@@ -118,16 +119,3 @@ def scalars(info: "RunInfo", record: "GenerationRecord") -> Iterator[tuple[str, 
     if (speed := training_speed(info, record.improved)) is not None:
         yield "throughput/tokens_per_second", speed
     yield "memory/peak_gib", peak_memory_bytes(info.device) / 2**30
-
-
-def peak_memory_bytes(device: str) -> int:
-    """The most memory so far: of the accelerator if the run is on one, else of this process."""
-    if device.startswith("cuda"):
-        import torch
-
-        return torch.cuda.max_memory_allocated()
-    import resource
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

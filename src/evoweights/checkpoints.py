@@ -24,6 +24,7 @@ from evoweights.manifest import MANIFEST, Manifest, check, is_safe_name, seal
 if TYPE_CHECKING:
     from torch import Tensor
 
+    Action = Callable[[], None]
     Files = Mapping[str, Callable[[], Mapping[str, Tensor]]]
 
 _LOG = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ class Checkpoint:
             CheckpointError: there is no such file, or it is malformed.
         """
         file = _file(name)
+        if file.removesuffix(_SUFFIX) not in self.names:
+            raise CheckpointError(f"{self.folder} has no {file}; it has {', '.join(self.names)}.")
         try:
             return read_tensors(self.folder / file)
         except (OSError, ValueError) as error:
@@ -75,12 +78,7 @@ class CheckpointStore:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        *,
-        keep: int = 2,
-        read_only: bool = False,
-        before_commit: Callable[[], None] | None = None,
+        self, folder: Path, *, keep: int = 2, read_only: bool = False, before_commit: "Action | None" = None
     ) -> None:
         if keep < 2:
             raise UsageError(f"checkpoint.keep: {keep} is too few; at least 2, as one may be damaged.")

@@ -56,7 +56,7 @@ def tensor_chunks(tensors: "Mapping[str, torch.Tensor]") -> Iterator[Bytes]:
     for name in order:
         flat = tensors[name].detach().to("cpu").contiguous().reshape(-1)
         if flat.numel():
-            yield memoryview(flat.view(torch.uint8).numpy())
+            yield flat.view(torch.uint8).numpy().data
 
 
 def read_tensors(path: Path) -> "dict[str, torch.Tensor]":
@@ -109,9 +109,7 @@ def _encode(value: object, where: str) -> object:
         return {_FLOAT: str(float(value))}
     if value is None or isinstance(value, str | bool | int | float):
         return value
-    raise TypeError(
-        f"{where}: {type(value).__name__} is no JSON value; give text, a number, a list or a dict."
-    )
+    raise TypeError(f"{where}: {type(value).__name__} is no JSON value; give text, a number, a list or a dict.")
 
 
 def _decode(value: dict[str, Any]) -> Any:

@@ -40,8 +40,8 @@ class RunStatus:
     """How a run stands. ``state`` is new, running, stopped, failed or finished.
 
     ``step`` is that of the checkpoint it would continue from, ``metrics`` the last line written, ``note`` what
-    DONE or FAILED say, ``problems`` what is wrong with checkpoints, one text each. If ``is_resumable``, the same
-    command continues the run.
+    DONE or FAILED say, ``problems`` what is wrong with checkpoints. If ``is_resumable``, the same command
+    continues the run.
     """
 
     name: str
@@ -81,7 +81,7 @@ class RunDirectory:
     ) -> "RunDirectory":
         """Make the run ``name``, or continue it if it is unfinished and of the same configuration.
 
-        ``config_text`` is stored as it is: leave interpolations unresolved, as they may hold secrets. ``fresh``
+        ``config_text`` is stored as it is: leave interpolations unresolved, they may hold secrets. ``fresh``
         starts a new run beside one that exists, called ``<name>-2`` and so on (see :attr:`name`).
 
         Raises:
@@ -206,9 +206,7 @@ class RunDirectory:
             holder=holder,
             metrics=metrics,
             note=(texts.get(DONE) or texts.get(FAILED) or "").strip(),
-            problems=tuple(
-                f"{each.folder.name}: {'; '.join(each.problems)}" for each in verdicts if not each.ok
-            ),
+            problems=tuple(f"{each.folder.name}: {'; '.join(each.problems)}" for each in verdicts if not each.ok),
             is_resumable=not holder and DONE not in texts and (step is not None or not verdicts),
         )
 

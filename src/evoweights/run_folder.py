@@ -30,16 +30,20 @@ def check_name(name: str) -> str:
 
 
 def free_folder(folder: Path) -> Path:
-    """The folder itself if there is none yet, else one beside it, made here so that no other process takes it."""
+    """The folder itself if there is none yet, else one beside it; made here, so nobody else takes it."""
     with durable.disk_errors(f"The run directory {folder}"):
         durable.make_folder(folder.parent)
-        for number in itertools.count(1):
-            free = folder if number == 1 else folder.with_name(check_name(f"{folder.name}-{number}"))
-            try:
-                free.mkdir()
-            except FileExistsError:
-                continue
-            return free
+        names = itertools.chain([folder.name], (f"{folder.name}-{number}" for number in itertools.count(2)))
+        return next(free for name in names if _is_made(free := folder.with_name(check_name(name))))
+
+
+def _is_made(folder: Path) -> bool:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    durable.sync_folder(folder.parent)
+    return True
 
 
 def refuse_other(folder: Path, config_text: str) -> None:
@@ -50,12 +54,10 @@ def refuse_other(folder: Path, config_text: str) -> None:
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a run directory. Choose another name or output folder.")
     strange = [] if not folder.exists() else sorted(each.name for each in folder.iterdir())
-    strange = [
-        each for each in strange if each not in (LOCK, HOLDER) and not each.startswith(durable.TEMPORARY)
-    ]
+    strange = [name for name in strange if not name.startswith((LOCK, HOLDER, *durable.TEMPORARY))]
     if strange:
         raise UsageError(
-            f"{folder} is no run (it has no {CONFIG}) but holds {', '.join(strange[:5])}; it is left untouched. "
+            f"{folder} is no run (it has no {CONFIG}) but holds {', '.join(strange[:5])}; nothing is changed. "
             "Choose another name or output folder."
         )
 
@@ -74,7 +76,7 @@ def _refuse_difference(folder: Path, there: str, now: str) -> None:
                 f"The run {folder} was started with another configuration (- there, + now):",
                 *lines[:_DIFFERENCE],
                 *more,
-                f"To continue it, use {folder / CONFIG}; to keep it and start anew, give another name or --fresh.",
+                f"To continue it, use {folder / CONFIG}; to start anew beside it, give another name or --fresh.",
             ]
         )
     )

@@ -48,12 +48,13 @@ class RunLock:
             lock.acquire(timeout=_PATIENCE, poll_interval=_PATIENCE / 6)
         except Timeout:
             raise RunInUseError(
-                f"The run {folder} is in use by {_holder(folder)}. Wait for it or stop it, or start another beside "
-                f"it with --fresh. `evoweights status {folder}` shows how far it is."
+                f"The run {folder} is in use by {_holder(folder)}. Wait for it, stop it, or start "
+                f"another beside it with --fresh. `evoweights status {folder}` shows how far it is."
             ) from None
-        holder = Holder(socket.gethostname(), os.getpid(), datetime.now(UTC).isoformat(timespec="seconds"))
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        holder = Holder(socket.gethostname(), os.getpid(), now)
         try:
-            # Beside the lock file and not in it: some versions of filelock empty that when they try to lock it.
+            # Beside the lock file, not in it: some versions of filelock empty that when they try to lock it.
             durable.write_json(folder / HOLDER, asdict(holder))
         except BaseException:
             lock.release()
@@ -63,8 +64,10 @@ class RunLock:
     def release(self) -> None:
         """Let go; a second time does nothing."""
         if self._lock.is_locked:
-            durable.remove(self.folder / HOLDER)
-            self._lock.release()
+            try:
+                durable.remove(self.folder / HOLDER)
+            finally:
+                self._lock.release()
 
 
 def holder_of(folder: Path) -> Holder | None:

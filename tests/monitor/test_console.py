@@ -175,12 +175,13 @@ def test_an_expert_that_fails_again_after_recovery_is_warned_of_again(
 @pytest.mark.parametrize("terminal", [False, True])
 def test_a_stopped_run_says_in_one_line_how_to_continue(terminal, make_info, make_generation, make_console, text_of):
     console = make_console(terminal=terminal)
-    screen = Screen(make_info(), console, quiet=False)
+    info = make_info()
+    screen = Screen(info, console, quiet=False)
     play(screen, make_generation, 3)
     before = len(text_of(console))
     screen.fail(RunStopped("asked to stop", exit_code=130))
     said = lines_of(text_of(console)[before:])[-1]
-    assert said == "demo stopped after 2 of 40 generations; run the same command again to continue"
+    assert said == f"demo stopped after 2 of 40 generations; continue with: evoweights resume {info.folder}"
 
 
 def test_an_error_is_left_to_the_command_line_to_explain(make_info, make_console, text_of):

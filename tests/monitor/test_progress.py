@@ -59,7 +59,7 @@ def test_printable_text_has_no_control_characters_and_fits_the_encoding(text):
 
 
 def test_events_group_the_rows_that_one_pipeline_wrote_from_the_same_sources():
-    def record(row, sources, operators=("pso", "crossover")):
+    def record(row, sources, operators=("0-pso", "1-crossover")):
         return VaryRecord(12, operators, row, row, (), sources, "cpu")
 
     events = vary_events([record(1, (0,)), record(2, (0,)), record(0, (0,), ("mutation",)), record(3, (2,))])

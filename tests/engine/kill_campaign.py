@@ -1,0 +1,64 @@
+"""Runs a configuration again and again under kill -9 and reports the digest of every finished population as JSON.
+
+Usage: kill_campaign.py FOLDER [KILLS] [SEED]. Children are forked from a process that has started no thread.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+from engine_runs import config_in, population_digest
+
+from evoweights import session
+
+LONGER = {"generations": 14, "checkpoint": {"every_generations": 1}}
+
+
+def in_child(folder: Path, *, after: float | None) -> int:
+    """Run in a forked child and kill it ``after`` seconds (None: never); its exit code, or -9."""
+    folder.mkdir(exist_ok=True)
+    child = os.fork()
+    if child == 0:
+        code = 70
+        try:
+            session.run(config_in(folder, LONGER))
+            code = 0
+        finally:
+            os._exit(code)
+    deadline = time.monotonic() + (after or 0.0)
+    while after is not None:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.monotonic() >= deadline:
+            os.kill(child, signal.SIGKILL)
+            break
+        time.sleep(0.002)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def campaign(root: Path, kills_wanted: int, seed: int) -> dict[str, object]:
+    """Kill and rerun until there were enough kills; every run is brought to its end."""
+    assert in_child(root / "uninterrupted", after=None) == 0
+    chance, kills, digests, leftovers = random.Random(seed), 0, [], []
+    while kills < kills_wanted:
+        folder = root / f"run{len(digests)}"
+        while (code := in_child(folder, after=chance.uniform(0.02, 0.8))) != 0:
+            assert code == -signal.SIGKILL, f"a run ended by itself with exit code {code}"
+            kills += 1
+        run = folder / "runs" / "digits"
+        digests.append(population_digest(run))
+        leftovers += [each.name for each in (run / "checkpoints").iterdir() if not each.name.startswith("step-")]
+    expected = population_digest(root / "uninterrupted" / "runs" / "digits")
+    return {"seed": seed, "kills": kills, "uninterrupted": expected, "digests": digests, "leftovers": leftovers}
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    wanted = int(arguments[1]) if len(arguments) > 1 else 12
+    report = campaign(Path(arguments[0]), wanted, int(arguments[2]) if len(arguments) > 2 else 20240917)
+    sys.stdout.write(json.dumps(report))

@@ -1,0 +1,201 @@
+"""The generation loop: who acts when, what is recorded, and what a non-finite loss does."""
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from engine_runs import config_in, population_digest
+from torch import Tensor, nn
+
+from evoweights import session
+from evoweights.errors import DivergedError, PluginError, UsageError
+from evoweights.records import RunResult
+from evoweights.task import Task, TaskPlace
+
+
+class ScriptedTask(Task):
+    """A two-weight model whose training loss is NaN in the batches, and whose fitness is NaN for the rows, it is told."""
+
+    tokens_per_batch = 1
+
+    def __init__(self, nan_batches: range, is_bad: Any) -> None:
+        self.nan_batches, self.is_bad = nan_batches, is_bad
+
+    def build(self) -> nn.Module:
+        return nn.Linear(2, 2)
+
+    def batch(self, index: int) -> float:
+        return math.nan if index in self.nan_batches else 1.0
+
+    def loss(self, module: nn.Module, batch: float) -> Tensor:
+        return module.weight.square().sum() * batch
+
+    def evaluate(self, module: nn.Module) -> float:
+        value = float(module.weight.detach().square().sum())
+        return math.nan if self.is_bad(value) else value
+
+
+@dataclasses.dataclass(frozen=True)
+class Scripted:
+    nan_batches: range = range(0)
+    is_bad: Any = staticmethod(lambda value: False)
+    name = "scripted"
+    source = "test"
+
+    def open(self, place: TaskPlace) -> Task:
+        return ScriptedTask(self.nan_batches, self.is_bad)
+
+
+def _metrics(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "runs" / "digits" / "metrics.jsonl").read_text().splitlines()]
+
+
+def _run(folder: Path, task: Scripted | None = None, **top: Any) -> RunResult:
+    config = config_in(folder, **top)
+    return session.run(config if task is None else dataclasses.replace(config, task=task))
+
+
+def test_round_robin_trains_one_after_the_other_and_operators_write_the_others(tmp_path: Path) -> None:
+    _run(tmp_path)
+    lines = _metrics(tmp_path)
+    assert [[turn["row"] for turn in line["improved"]] for line in lines] == [[0], [1], [2], [0], [1], [2]]
+    assert lines[-1]["step"] == 24
+    assert [(each["row"], each["sources"], each["operators"]) for each in lines[4]["varied"]] == [
+        (0, [1], ["0-pso", "1-crossover", "2-mutation"]),
+        (2, [1], ["0-pso", "1-crossover", "2-mutation"]),
+    ]
+    assert [each["operators"] for each in lines[0]["varied"]] == [["2-mutation"], ["2-mutation"]]
+
+
+def test_the_result_is_the_best_ever_measured_and_best_holds_it(tmp_path: Path) -> None:
+    result = _run(tmp_path)
+    measured = [value for line in _metrics(tmp_path) for value in line["fitness"]]
+    starts = [each.start for each in result.table]
+    assert result.best_fitness == min(measured + starts)
+    opened = session.open_individual(tmp_path / "runs" / "digits")
+    assert opened.task.evaluate(opened.module) == result.best_fitness
+
+
+@pytest.mark.parametrize("row", [0, 1, 2])
+def test_any_individual_of_a_run_can_be_opened_again(tmp_path: Path, row: int) -> None:
+    result = _run(tmp_path)
+    opened = session.open_individual(tmp_path / "runs" / "digits", str(row))
+    assert opened.task.evaluate(opened.module) == result.table[row].end
+
+
+def test_opening_a_row_that_is_not_there_says_which_are(tmp_path: Path) -> None:
+    _run(tmp_path)
+    with pytest.raises(UsageError, match=r"--expert: found '3', allowed are best and 0 to 2"):
+        session.open_individual(tmp_path / "runs" / "digits", "3")
+
+
+def test_the_three_homes_give_the_same_bits(tmp_path: Path) -> None:
+    digests = set()
+    for home in ("device", "host", "disk"):
+        (tmp_path / home).mkdir()
+        _run(tmp_path / home, population={"name": "individuals", "size": 3, "home": home})
+        digests.add(population_digest(tmp_path / home / "runs" / "digits"))
+    assert len(digests) == 1
+
+
+def test_batch_norm_buffers_live_with_their_individual(tmp_path: Path) -> None:
+    task = {"name": "digits", "hidden": [12], "batch": 8, "train_images": 64, "validation_images": 32, "batch_norm": True}
+    result = _run(tmp_path, task=None, changes={"task": task})
+    opened = session.open_individual(tmp_path / "runs" / "digits")
+    assert opened.task.evaluate(opened.module) == result.best_fitness
+
+
+def test_a_nan_loss_stops_the_turn_before_the_weights_and_the_run_goes_on(tmp_path: Path) -> None:
+    result = _run(tmp_path, Scripted(nan_batches=range(2, 3)), vary=[])
+    first, second = _metrics(tmp_path)[:2]
+    assert first["improved"][0]["steps"] == 2
+    assert first["improved"][0]["stopped"] == "the loss is nan"
+    assert second["improved"][0]["stopped"] is None
+    assert math.isfinite(result.best_fitness)
+    assert all(math.isfinite(each.end) for each in result.table)
+
+
+def test_three_stopped_turns_in_a_row_fail_an_individual_and_no_healthy_one_ends_the_run(tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match="no healthy individual is left") as caught:
+        _run(tmp_path, Scripted(nan_batches=range(10_000)), vary=[], generations=20)
+    assert caught.value.exit_code == 6
+    assert [line["failed"] for line in _metrics(tmp_path)] == [[]] * 6 + [[0], [0, 1]]
+    assert (tmp_path / "runs" / "digits" / "FAILED").exists()
+
+
+def test_a_nan_fitness_never_wins_leads_or_trains(tmp_path: Path) -> None:
+    """The individual whose weights are smallest is declared broken; it would otherwise be best."""
+    config = config_in(tmp_path, vary=[{"name": "mix", "direction": "best_to_others", "scope": "vectors"}])
+    sizes = sorted(_start_sizes(tmp_path))
+    bad = Scripted(is_bad=lambda value: value < (sizes[0] + sizes[1]) / 2)
+    result = session.run(dataclasses.replace(config, task=bad, generations=1, improve=()))
+    failed = _metrics(tmp_path)[0]["failed"]
+    assert len(failed) == 1
+    assert result.best_row not in failed
+
+
+def _start_sizes(folder: Path) -> list[float]:
+    (folder / "probe").mkdir()
+    probe = config_in(folder / "probe", vary=[], improve=[], generations=1)
+    result = session.run(dataclasses.replace(probe, task=Scripted()))
+    return [each.start for each in result.table]
+
+
+def test_an_operator_that_raises_ends_the_run_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "bad.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from evoweights import TensorOperator, hookimpl\n"
+        "@dataclass(frozen=True)\n"
+        "class Bad(TensorOperator):\n"
+        "    'Raises.'\n"
+        "    name, source = 'bad', 'test'\n"
+        "    def rewrite(self, target, source, noise):\n"
+        "        raise RuntimeError('cannot do this')\n"
+        "@hookimpl\n"
+        "def register(catalog):\n"
+        "    catalog.add('operator', Bad)\n"
+    )
+    with pytest.raises(PluginError, match="operator bad on individual 1: RuntimeError: cannot do this") as caught:
+        _run(tmp_path, plugins=["./bad.py"], vary=[{"name": "bad"}])
+    assert caught.value.exit_code == 5
+
+
+@pytest.mark.parametrize("policy", ["keep", "reset", "copy"])
+def test_optimizer_state_follows_the_policy_of_the_run(tmp_path: Path, policy: str) -> None:
+    from evoweights.checkpoints import CheckpointStore
+
+    _run(tmp_path, vary=[{"name": "crossover"}], generations=1, optimizer_state=policy)
+    checkpoint = CheckpointStore(tmp_path / "runs" / "digits" / "checkpoints").latest()
+    assert checkpoint is not None
+    moments = [checkpoint.tensors(f"individuals/{row:04d}")["adamw.first_moment"] for row in range(3)]
+    steps = [row["counters"].get("adamw.steps") for row in checkpoint.state["population"]["individuals"]]
+    assert moments[0].any()
+    expected = moments[0] if policy == "copy" else torch.zeros_like(moments[0])
+    assert torch.equal(moments[1], expected)
+    assert steps == [4, 4 if policy == "copy" else None, 4 if policy == "copy" else None]
+
+
+def test_entries_act_only_in_their_phase(tmp_path: Path) -> None:
+    vary = [{"name": "crossover", "every": 2, "start": 1, "stop": 5}]
+    _run(tmp_path, vary=vary)
+    assert [bool(line["varied"]) for line in _metrics(tmp_path)] == [False, True, False, True, False, False]
+
+
+def test_truncation_copies_the_best_with_their_fitness(tmp_path: Path) -> None:
+    select = {"name": "truncation", "share": 0.4}
+    _run(tmp_path, vary=[], select=select, generations=2)
+    for line in _metrics(tmp_path):
+        copies = [each for each in line["varied"] if each["operators"] == ["truncation"]]
+        assert len(copies) == 1
+        assert line["fitness"][copies[0]["row"]] == line["fitness"][copies[0]["sources"][0]]
+
+
+def test_asking_for_cuda_where_there_is_none_is_one_clear_error(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a CUDA device")
+    with pytest.raises(UsageError, match=r"device: 'cuda:3' is not here"):
+        _run(tmp_path, device="cuda:3")

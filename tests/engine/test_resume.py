@@ -1,0 +1,95 @@
+"""Stopping and killing a run changes nothing about its end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from engine_runs import config_in, population_digest
+
+from evoweights import session
+from evoweights.errors import RunStopped
+from evoweights.hookspecs import hookimpl
+from evoweights.plugins import register_hooks
+
+
+class StopAt:
+    """Sends this process a signal after a given step, as a user or a scheduler would."""
+
+    def __init__(self, step: int, number: int) -> None:
+        self.step, self.number = step, number
+
+    @hookimpl
+    def step_finished(self, step: int) -> None:
+        if step == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+def _run(folder: Path, observer: object | None = None, **top: object) -> None:
+    config = config_in(folder, **top)
+    if observer is not None:
+        manager = config.plugins.manager
+        register_hooks(manager, observer, name="test")
+        object.__setattr__(config, "hooks", type(config.hooks)(manager))
+    session.run(config)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    _run(folder)
+    return population_digest(folder / "runs" / "digits")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@settings(max_examples=6)
+@given(step=st.integers(1, 23))
+def test_a_stopped_run_continues_to_the_same_bits(
+    tmp_path_factory: pytest.TempPathFactory, uninterrupted: str, number: int, code: int, step: int
+) -> None:
+    folder = tmp_path_factory.mktemp("stopped")
+    with pytest.raises(RunStopped, match="evoweights resume") as stopped:
+        _run(folder, StopAt(step, number))
+    assert stopped.value.exit_code == code
+    _run(folder)
+    assert population_digest(folder / "runs" / "digits") == uninterrupted
+
+
+def test_a_stop_request_loses_no_step(tmp_path: Path) -> None:
+    from evoweights.checkpoints import CheckpointStore
+
+    with pytest.raises(RunStopped):
+        _run(tmp_path, StopAt(10, signal.SIGTERM))
+    checkpoint = CheckpointStore(tmp_path / "runs" / "digits" / "checkpoints").latest()
+    assert checkpoint is not None
+    assert checkpoint.state["progress"]["step"] == 10
+
+
+def test_metrics_and_lineage_have_every_generation_once_after_interruptions(tmp_path: Path) -> None:
+    for step in (3, 9, 17):
+        with pytest.raises(RunStopped):
+            _run(tmp_path, StopAt(step, signal.SIGTERM))
+    _run(tmp_path)
+    run = tmp_path / "runs" / "digits"
+    generations = [json.loads(line)["generation"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert generations == list(range(6))
+    children = [json.loads(line) for line in (run / "lineage.jsonl").read_text().splitlines()]
+    ids = [child["id"] for child in children]
+    assert len(ids) == len(set(ids))
+    assert all(parent < child["id"] for child in children for parent in child["parents"])
+
+
+def test_kill_9_at_random_moments_loses_nothing(tmp_path: Path) -> None:
+    """A process that has started no thread forks the runs and kills them, so that none waits for torch's import."""
+    script = Path(__file__).parent / "kill_campaign.py"
+    done = subprocess.run([sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["kills"] >= 10
+    assert set(report["digests"]) == {report["uninterrupted"]}
+    assert report["leftovers"] == []
