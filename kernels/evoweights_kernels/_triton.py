@@ -2,10 +2,10 @@
 
 import os
 import sys
-from collections.abc import Callable
 from contextlib import nullcontext
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ def run(plan: Plan) -> None:
 
 
 @cache
-def compiled(fused: Fused, interpreted: bool) -> Callable[..., None]:
+def compiled(fused: Fused, interpreted: bool) -> Any:
     """The Triton function of a fused program; interpreted and compiled ones are different objects."""
     import triton
 

@@ -40,6 +40,7 @@ class GeneKernel:
     arguments: tuple[Argument, ...]
 
     def __call__(self, *arguments: Any) -> Any:
+        """Run the original function."""
         return self.function(*arguments)
 
     @property
@@ -47,12 +48,12 @@ class GeneKernel:
         """The function's docstring."""
         return inspect.getdoc(self.function) or ""
 
-    @property
+    @cached_property
     def target(self) -> str:
         """Name of the argument that is written: the first Gene."""
         return next(a.name for a in self.arguments if a.role is Gene)
 
-    @property
+    @cached_property
     def written(self) -> tuple[str, ...]:
         """Names of what the function returns, in order: the target, then every State."""
         return (self.target, *(a.name for a in self.arguments if a.role is State))

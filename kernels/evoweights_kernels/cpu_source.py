@@ -48,7 +48,10 @@ _STOCHASTIC = "uint32({bits} + uint32(bits{noise}[r]))"
 
 
 def source(fused: Fused) -> str:
-    """A Numba module: `kernel` applies the fused program to tiles start .. stop-1, `parallel` hands out shares."""
+    """A Numba module: `kernel` applies the fused program to tiles start .. stop-1, `parallel` hands out shares.
+
+    `parallel` names no types, so that it is compiled by the first launch that needs threads, or never.
+    """
     arrays = [_ARRAY[dtype] for dtype in fused.slots] + ["float32[::1]"] * fused.tables
     types = [*arrays, "int32[::1]", "float32[::1]", "int32[::1]", "uint64[::1]", "uint64", *["int64"] * 3]
     names = [f"t{slot}" for slot in range(len(fused.slots))] + [f"table{table}" for table in range(fused.tables)]
@@ -60,7 +63,7 @@ def source(fused: Fused) -> str:
         *("    " + line for line in _body(fused)),
         "",
         "",
-        f'@njit("void({", ".join([*types, "int64"])})", nogil=True, cache=True, parallel=True)',
+        "@njit(nogil=True, cache=True, parallel=True)",
         f"def parallel({arguments}, start, stop, share):",
         "    for number in prange((stop - start + share - 1) // share):",
         "        first = start + number * share",

@@ -9,7 +9,9 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 SHARE = 16
 """Tiles a thread takes at a time."""
@@ -17,46 +19,54 @@ SHARE = 16
 
 def choose_layer() -> None:
     """Make OpenMP Numba's layer, unless the user chose one or OpenMP is missing; before Numba starts any threads."""
-    from numba import config
-
-    if config.THREADING_LAYER == "default" and _has_openmp():
-        config.THREADING_LAYER = "omp"
+    if _is_layer_open() and _has_openmp():
+        _numba_config().THREADING_LAYER = "omp"
 
 
 def run(module: ModuleType, arguments: tuple[object, ...], tiles: int, threads: int) -> None:
     """Apply a generated module to all tiles on `threads` threads."""
-    import numba
-
     if not _is_thread_safe():
         _run_on_plain_threads(module, arguments, tiles, threads)
         return
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+    from numba import get_num_threads, set_num_threads
+
+    before = get_num_threads()
+    set_num_threads(min(threads, _numba_config().NUMBA_NUM_THREADS))
     try:
         module.parallel(*arguments, 0, tiles, SHARE)
     finally:
-        numba.set_num_threads(before)
+        set_num_threads(before)
+
+
+def _numba_config() -> Any:
+    """Numba's settings, which are attributes made at run time."""
+    from numba.core import config
+
+    return config
+
+
+def _is_layer_open() -> bool:
+    return _numba_config().THREADING_LAYER == "default"
 
 
 @cache
 def _has_openmp() -> bool:
     try:
-        from numba.np.ufunc import omppool
-    except ImportError:  # Numba's own test of a layer is whether it can be imported
+        import_module("numba.np.ufunc.omppool")
+    except ImportError:  # this is how Numba itself finds out which layers there are
         return False
-    return omppool is not None
+    return True
 
 
 @cache
 def _is_thread_safe() -> bool:
     """Whether Numba's layer bears launches from several Python threads; starts Numba's threads to find out."""
-    import numba
-    from numba.np.ufunc.parallel import _launch_threads
+    from numba.np.ufunc.parallel import _launch_threads, threading_layer
 
-    if numba.config.THREADING_LAYER == "default" and not _has_openmp():
+    if _is_layer_open():
         return False
     _launch_threads()
-    return numba.threading_layer() != "workqueue"
+    return threading_layer() != "workqueue"
 
 
 def _run_on_plain_threads(module: ModuleType, arguments: tuple[object, ...], tiles: int, threads: int) -> None:

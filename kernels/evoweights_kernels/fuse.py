@@ -1,10 +1,11 @@
 """Fusing calls: one straight-line program over distinct tensors, which the targets print line by line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import final
 
-from evoweights_kernels.body import ROUNDING, GeneKernel
+from evoweights_kernels.body import ROUNDING, Argument, GeneKernel
 from evoweights_kernels.roles import Chance, Gene, Normal, Scalar, State, TileScalar, Uniform
 from evoweights_kernels.trace import Op
 
@@ -25,18 +26,18 @@ class NoiseSource:
 @final
 @dataclass(frozen=True)
 class Step:
-    """One kernel of a pipeline; its argument names mapped to numbers of slots, tables and noise sources."""
+    """One kernel of a pipeline, and the slot, table or noise source each argument reads, as (name, number) pairs."""
 
     kernel: GeneKernel
-    slots: Mapping[str, int]
-    tables: Mapping[str, int]
-    noises: Mapping[str, int]
+    slots: tuple[tuple[str, int], ...]
+    tables: tuple[tuple[str, int], ...]
+    noises: tuple[tuple[str, int], ...]
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fused:
-    """A pipeline as one program. Equal `Fused` print equal code.
+    """A pipeline as one program; `fuse` gives the same object for the same pipeline.
 
     `ops` use, besides a body's own operations, `load` (slot), `scalar`, `table`, `uniform`, `normal`, `chance`
     (noise, threshold), `nearest` and `stochastic` (rounding to bfloat16). `slots` are storage types, one per distinct
@@ -53,7 +54,7 @@ class Fused:
 
 
 class _Fuser:
-    def __init__(self, slots: Sequence[str]) -> None:
+    def __init__(self, slots: tuple[str, ...]) -> None:
         self.slots = slots
         self.ops: list[Op] = []
         self.current: dict[int, int] = {}
@@ -65,49 +66,55 @@ class _Fuser:
         self.ops.append(op)
         return len(self.ops) - 1
 
-    def argument(self, step: Step, index: int) -> int:
-        name, role = step.kernel.arguments[index].name, step.kernel.arguments[index].role
+    def load(self, slot: int) -> int:
+        if slot not in self.current:
+            self.current[slot] = self.add(Op("load", index=slot))
+        return self.current[slot]
+
+    def argument(self, step: Step, argument: Argument) -> int:
+        name, role = argument.name, argument.role
         if role in (Gene, State):
-            slot = step.slots[name]
-            if slot not in self.current:
-                self.current[slot] = self.add(Op("load", index=slot))
-            return self.current[slot]
+            return self.load(dict(step.slots)[name])
+        if role is TileScalar:
+            return self.add(Op("table", index=dict(step.tables)[name]))
         if role is Scalar:
             self.scalars += 1
             return self.add(Op("scalar", index=self.scalars - 1))
-        if role is TileScalar:
-            return self.add(Op("table", index=step.tables[name]))
+        noise = dict(step.noises)[name]
         if role is Chance:
             self.thresholds += 1
-            return self.add(Op("chance", index=self.thresholds - 1, noise=step.noises[name]))
+            return self.add(Op("chance", index=self.thresholds - 1, noise=noise))
         assert role in (Uniform, Normal), role
-        return self.add(Op(role.__name__.lower(), noise=step.noises[name]))
+        return self.add(Op(role.__name__.lower(), noise=noise))
 
     def step(self, step: Step) -> None:
         program = step.kernel.trace()
         numbers: list[int] = []
         for op in program.ops:
             if op.code in ("argument", "chance"):
-                numbers.append(self.argument(step, op.index))
+                numbers.append(self.argument(step, step.kernel.arguments[op.index]))
             else:
                 numbers.append(self.add(replace(op, operands=tuple(numbers[i] for i in op.operands))))
+        slots = dict(step.slots)
         results = {
-            step.slots[name]: self.rounded(step, name, numbers[output])
+            slots[name]: self.rounded(step, name, slots[name], numbers[output])
             for name, output in zip(step.kernel.written, program.outputs, strict=True)
         }
         self.current.update(results)
         self.written.update(results)
 
-    def rounded(self, step: Step, name: str, number: int) -> int:
+    def rounded(self, step: Step, name: str, slot: int, number: int) -> int:
         """The value as its storage keeps it, so that a later step reads what it would read from memory."""
-        if self.slots[step.slots[name]] == FLOAT32:
+        if self.slots[slot] == FLOAT32:
             return number
-        if name == step.kernel.target and ROUNDING in step.noises:
-            return self.add(Op("stochastic", (number,), noise=step.noises[ROUNDING]))
+        noises = dict(step.noises)
+        if name == step.kernel.target and ROUNDING in noises:
+            return self.add(Op("stochastic", (number,), noise=noises[ROUNDING]))
         return self.add(Op("nearest", (number,)))
 
 
-def fuse(steps: Sequence[Step], *, slots: Sequence[str], tables: int, noise_bits: Sequence[int]) -> Fused:
+@cache
+def fuse(steps: tuple[Step, ...], *, slots: tuple[str, ...], tables: int, noise_bits: tuple[int, ...]) -> Fused:
     """The pipeline of `steps` as one program; `slots` are storage types, `noise_bits` the width of each source."""
     fuser = _Fuser(slots)
     for step in steps:
@@ -116,7 +123,7 @@ def fuse(steps: Sequence[Step], *, slots: Sequence[str], tables: int, noise_bits
     ops, renumbered = _without_unused(fuser.ops, stores.values())
     return Fused(
         ops=ops,
-        slots=tuple(slots),
+        slots=slots,
         tables=tables,
         scalars=fuser.scalars,
         thresholds=fuser.thresholds,
@@ -141,11 +148,16 @@ def fuse_kernels(kernels: Sequence[GeneKernel]) -> Fused:
             elif argument.is_noise:
                 noises[argument.name] = len(noise_bits)
                 noise_bits.append(argument.bits)
-        steps.append(Step(kernel, slots, tables, noises))
-    return fuse(steps, slots=[FLOAT32] * len(slots), tables=len(tables), noise_bits=noise_bits)
+        steps.append((kernel, noises))
+    return fuse(
+        tuple(Step(k, tuple(slots.items()), tuple(tables.items()), tuple(n.items())) for k, n in steps),
+        slots=(FLOAT32,) * len(slots),
+        tables=len(tables),
+        noise_bits=tuple(noise_bits),
+    )
 
 
-def _without_unused(ops: Sequence[Op], outputs: Sequence[int]) -> tuple[tuple[Op, ...], dict[int, int]]:
+def _without_unused(ops: Sequence[Op], outputs: Collection[int]) -> tuple[tuple[Op, ...], dict[int, int]]:
     needed = set(outputs)
     for number in reversed(range(len(ops))):
         if number in needed:

@@ -3,6 +3,7 @@
 Integers are kept in int64 and masked to 32 bits; float32 steps are separate multiplications and additions.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -16,7 +17,7 @@ from evoweights_kernels.scalars import chance_threshold, to_uint64
 _CHUNK_TILES = 256
 
 
-def philox(c0: Tensor, c1: Tensor, c2: int, c3: int, key: tuple[int, int]) -> Tensor:
+def philox(c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor, key: tuple[int, int]) -> Tensor:
     """Philox4x32-10 of the counters (c0, c1, c2, c3), all below 2^32: int64 [4, *c0.shape]."""
     k0, k1 = key
     for _ in range(k.ROUNDS):
@@ -34,8 +35,8 @@ def philox(c0: Tensor, c1: Tensor, c2: int, c3: int, key: tuple[int, int]) -> Te
 def words(seed: int, stream: int, lanes: Tensor) -> Tensor:
     """The four 32-bit words of each lane number (int64 [n]), as int64 [4, n]."""
     seed, stream = to_uint64(seed), to_uint64(stream)
-    counters = (lanes & k.MASK32, (lanes >> 32) & k.MASK32, stream & k.MASK32, stream >> 32)
-    return philox(*counters, (seed & k.MASK32, seed >> 32))
+    low, high = torch.full_like(lanes, stream & k.MASK32), torch.full_like(lanes, stream >> 32)
+    return philox(lanes & k.MASK32, (lanes >> 32) & k.MASK32, low, high, (seed & k.MASK32, seed >> 32))
 
 
 def radius(v: Tensor, bits: int) -> Tensor:
@@ -91,9 +92,7 @@ def normals(seed: int, stream: int, count: int, *, bits: int = 32, first_gene: i
     return _per_gene(_normal32 if bits == 32 else _normal16, seed, stream, count, bits, first_gene)
 
 
-def chances(
-    seed: int, stream: int, count: int, *, probability: float, bits: int = 32, first_gene: int = 0
-) -> Tensor:
+def chances(seed: int, stream: int, count: int, *, probability: float, bits: int = 32, first_gene: int = 0) -> Tensor:
     """Conditions that hold with `probability` for the genes from first_gene on: bool [count]."""
     check_bits(Chance, bits)
     threshold = chance_threshold(probability, bits)
@@ -107,7 +106,9 @@ def random_bits(seed: int, stream: int, count: int, *, bits: int, first_gene: in
     return _per_gene(partial(_fields, bits=bits), seed, stream, count, bits, first_gene)
 
 
-def _per_gene(convert: partial, seed: int, stream: int, count: int, bits: int, first_gene: int) -> Tensor:
+def _per_gene(
+    convert: Callable[[Tensor], list[Tensor]], seed: int, stream: int, count: int, bits: int, first_gene: int
+) -> Tensor:
     if count < 0 or first_gene < 0:
         raise KernelError(f"count and first_gene must not be negative, found {count} and {first_gene}")
     lanes = k.lanes_per_tile(bits)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import final
 
 import torch
@@ -68,13 +69,13 @@ def plan(calls: Sequence[Call], *, seed: int, live: Tensor | None, first_tile: i
     check_calls(calls, live=live, first_tile=first_tile)
     slots, tables = _Numbering(), _Numbering()
     streams: dict[tuple[int, int], int] = {}
-    steps = [_step(call, slots, tables, streams) for call in calls]
+    steps = tuple(_step(call, slots, tables, streams) for call in calls)
     _check_overlap(calls)
     fused = fuse(
         steps,
-        slots=[_STORAGE[tensor.dtype] for tensor in slots.things],
+        slots=tuple(_STORAGE[tensor.dtype] for tensor in slots.things),
         tables=len(tables.things),
-        noise_bits=[bits for _, bits in streams],
+        noise_bits=tuple(bits for _, bits in streams),
     )
     arguments = [(call, argument) for call in calls for argument in call.kernel.arguments]
     return Plan(
@@ -82,9 +83,7 @@ def plan(calls: Sequence[Call], *, seed: int, live: Tensor | None, first_tile: i
         tensors=tuple(slots.things),
         tables=tuple(tables.things),
         scalars=tuple(to_float32(c.scalars[a.name]) for c, a in arguments if a.role is Scalar),
-        thresholds=tuple(
-            chance_threshold(c.scalars[a.name], a.bits) for c, a in arguments if a.role is Chance
-        ),
+        thresholds=tuple(chance_threshold(c.scalars[a.name], a.bits) for c, a in arguments if a.role is Chance),
         streams=tuple(stream for stream, _ in streams),
         seed=to_uint64(seed),
         live=live,
@@ -92,23 +91,20 @@ def plan(calls: Sequence[Call], *, seed: int, live: Tensor | None, first_tile: i
     )
 
 
-def _step(
-    call: Call, slots: _Numbering, tables: _Numbering, streams: dict[tuple[int, int], int]
-) -> Step:
-    names: dict[type, dict[str, int]] = {Gene: {}, TileScalar: {}}
-    noises = {}
+def _step(call: Call, slots: _Numbering, tables: _Numbering, streams: dict[tuple[int, int], int]) -> Step:
+    slot_of, table_of, noise_of = {}, {}, {}
     for argument in call.kernel.arguments:
         name = argument.name
         if argument.role in (Gene, State):
             tensor = call.tensors[name]
-            names[Gene][name] = slots.number((tensor.data_ptr(), tensor.dtype), tensor)
+            slot_of[name] = slots.number((tensor.data_ptr(), tensor.dtype), tensor)
         elif argument.role is TileScalar:
-            names[TileScalar][name] = tables.number(call.tensors[name].data_ptr(), call.tensors[name])
+            table_of[name] = tables.number(call.tensors[name].data_ptr(), call.tensors[name])
         elif argument.is_noise:
-            noises[name] = streams.setdefault((to_uint64(call.streams[name]), argument.bits), len(streams))
+            noise_of[name] = streams.setdefault((to_uint64(call.streams[name]), argument.bits), len(streams))
     if call.rounding is not None:
-        noises[ROUNDING] = streams.setdefault((to_uint64(call.rounding), 16), len(streams))
-    return Step(call.kernel, names[Gene], names[TileScalar], noises)
+        noise_of[ROUNDING] = streams.setdefault((to_uint64(call.rounding), 16), len(streams))
+    return Step(call.kernel, tuple(slot_of.items()), tuple(table_of.items()), tuple(noise_of.items()))
 
 
 def check_calls(calls: Sequence[Call], *, live: Tensor | None, first_tile: int) -> None:
@@ -161,8 +157,6 @@ def _check_overlap(calls: Sequence[Call]) -> None:
             stop = start + tensor.numel() * tensor.element_size()
             spans.append((start, stop, str(tensor.dtype), f"{name!r} of {call.kernel.name!r}"))
     spans.sort()
-    for before, after in zip(spans, spans[1:], strict=False):
+    for before, after in pairwise(spans):
         if before[:3] != after[:3] and after[0] < before[1]:
-            raise KernelError(
-                f"{before[3]} and {after[3]} overlap in memory; pass the same tensor or disjoint ones"
-            )
+            raise KernelError(f"{before[3]} and {after[3]} overlap in memory; pass the same tensor or disjoint ones")

@@ -59,9 +59,7 @@ def _live_genes(live: Tensor | None, start: int, stop: int) -> Tensor:
     return (torch.arange(TILE) < counts[:, None]).flatten()[: stop - start]
 
 
-def _run_chunk(
-    call: Call, start: int, stop: int, *, seed: int, is_live: Tensor, first_tile: int
-) -> None:
+def _run_chunk(call: Call, start: int, stop: int, *, seed: int, is_live: Tensor, first_tile: int) -> None:
     first_gene = first_tile * TILE + start
     arguments = [
         _lanes(call, argument, start, stop, seed=seed, first_gene=first_gene) for argument in call.kernel.arguments

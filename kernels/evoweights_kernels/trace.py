@@ -97,7 +97,7 @@ def _refuse(what: str, remedy: str) -> Callable[..., NoReturn]:
     return refused
 
 
-def _binary(code: str, *, swapped: bool = False) -> Callable[["Value", Any], "Value"]:
+def _binary(code: str, *, swapped: bool = False) -> Callable[["Value", Any], Any]:
     def operate(self: "Value", other: Any) -> "Value":
         left, right = self.recorder.number(self), self.recorder.number(other)
         operands = (right.number, left.number) if swapped else (left.number, right.number)
@@ -106,7 +106,7 @@ def _binary(code: str, *, swapped: bool = False) -> Callable[["Value", Any], "Va
     return operate
 
 
-def _logical(code: str) -> Callable[["Value", Any], "Value"]:
+def _logical(code: str) -> Callable[["Value", Any], Any]:
     def operate(self: "Value", other: Any) -> "Value":
         left, right = self.recorder.condition(self), self.recorder.condition(other)
         return self.recorder.add(Op(code, (left.number, right.number)))
@@ -114,7 +114,7 @@ def _logical(code: str) -> Callable[["Value", Any], "Value"]:
     return operate
 
 
-def _unary(code: str) -> Callable[["Value"], "Value"]:
+def _unary(code: str) -> Callable[["Value"], Any]:
     def operate(self: "Value") -> "Value":
         return self.recorder.add(Op(code, (self.recorder.number(self).number,)))
 
@@ -135,9 +135,7 @@ class Value:
         self.is_condition = is_condition
 
     __add__, __sub__, __mul__, __truediv__ = (_binary(code) for code in ("add", "sub", "mul", "div"))
-    __radd__, __rsub__, __rmul__, __rtruediv__ = (
-        _binary(code, swapped=True) for code in ("add", "sub", "mul", "div")
-    )
+    __radd__, __rsub__, __rmul__, __rtruediv__ = (_binary(code, swapped=True) for code in ("add", "sub", "mul", "div"))
     __lt__, __le__, __gt__, __ge__ = (_binary(code) for code in COMPARISONS[:4])
     __eq__ = _binary("eq")  # type: ignore[assignment]
     __ne__ = _binary("ne")  # type: ignore[assignment]
@@ -145,7 +143,7 @@ class Value:
     __neg__, __abs__ = _unary("neg"), _unary("abs")
     __and__, __or__ = _logical("and"), _logical("or")
 
-    def __invert__(self) -> "Value":
+    def __invert__(self) -> Any:
         return self.recorder.add(Op("not", (self.recorder.condition(self).number,)))
 
     __bool__ = _refuse("a decision (`if`, `and`, `or`, `not`, min(), max())", _USE_WHERE)

@@ -60,8 +60,8 @@ def _tokenizer_name(settings: LanguageModel, model: Origin) -> str:
     """``settings.tokenizer``, with ``auto`` resolved to ``model``, ``gpt2`` or ``bpe``."""
     if model.pretrained and settings.tokenizer in ("bpe", "bytes"):
         raise UsageError(
-            f"task.tokenizer: {model.label!r} has weights that know the tokens of its own tokenizer; {settings.tokenizer!r} "
-            "would be others. Use tokenizer: auto, or give its config.json as the model to train it afresh."
+            f"task.tokenizer: {model.label!r} has weights that know the tokens of its own tokenizer, not those of "
+            f"{settings.tokenizer!r}. Use tokenizer: auto, or give its config.json as the model to train it afresh."
         )
     if settings.tokenizer != "auto":
         return settings.tokenizer
@@ -69,8 +69,8 @@ def _tokenizer_name(settings: LanguageModel, model: Origin) -> str:
         return "auto"
     if model.pretrained:
         raise DataError(
-            f"task.tokenizer: the folder {model.label!r} holds no tokenizer. Name the one its weights were trained with "
-            "(a tokenizer.json, or for token_shards a known vocabulary such as gpt2)."
+            f"task.tokenizer: the folder {model.label!r} holds no tokenizer. Name the one its weights were trained "
+            "with (a tokenizer.json, or for token_shards a known vocabulary such as gpt2)."
         )
     return "gpt2" if settings.data == "token_shards" else "bpe"
 

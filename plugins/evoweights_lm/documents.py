@@ -29,8 +29,8 @@ class TextSource:
 def split_tail(documents: Sequence[str], share: float) -> Split:
     """Divide documents so that about the last ``share`` of their characters is for validation.
 
-    At most one document is cut, after a line if it has several. Nothing is lost or repeated, and neither side is empty if
-    there are two characters.
+    At most one document is cut, after a line if it has several. Nothing is lost or repeated, and neither side is empty
+    if there are two characters.
     """
     total = sum(map(len, documents))
     cut = min(max(1, total - round(total * share)), total - 1)
@@ -122,8 +122,8 @@ def _decoded(path: Path, content: bytes) -> str:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}: not UTF-8 at byte {error.start} (found 0x{content[error.start]:02x}). Convert it, for example with "
-            "`iconv -f latin1 -t utf-8`, or use data: token_shards if these are token ids."
+            f"{path}: not UTF-8 at byte {error.start} (found 0x{content[error.start]:02x}). Convert it, for example "
+            "with `iconv -f latin1 -t utf-8`, or use data: token_shards if these are token ids."
         ) from error
     if not text.strip():
         raise DataError(f"{path}: holds no text ({len(content)} bytes). Remove it from the list of files.")

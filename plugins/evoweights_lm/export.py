@@ -2,7 +2,7 @@
 
 import copy
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,14 +13,14 @@ from evoweights_lm.staging import staged_folder
 from evoweights_lm.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PretrainedConfig
+    from transformers import GenerationConfig, PretrainedConfig, PreTrainedModel
 
     from evoweights_lm.task import LanguageTask
 
 _PROBE = "Exported: 1 + 1 = 2, naïve café.\n"
 
 
-def export_model(module: nn.Module, folder: Path, *, task: "LanguageTask") -> str:
+def export_model(module: "PreTrainedModel", folder: Path, *, task: "LanguageTask") -> str:
     """Write ``module`` and the task's tokenizer to ``folder`` and say in a line what was written.
 
     Everything is written beside ``folder``, opened again from there and compared; only then it takes the folder's name.
@@ -65,7 +65,7 @@ def _weights(module: nn.Module) -> dict[str, Tensor]:
     return weights
 
 
-def _export_config(module: nn.Module, vocabulary: Vocabulary) -> "PretrainedConfig":
+def _export_config(module: "PreTrainedModel", vocabulary: Vocabulary) -> "PretrainedConfig":
     config = copy.deepcopy(module.config)
     config.architectures = [type(module).__name__]
     config.dtype = next(module.parameters()).dtype
@@ -74,7 +74,7 @@ def _export_config(module: nn.Module, vocabulary: Vocabulary) -> "PretrainedConf
     return config
 
 
-def _generation_config(module: nn.Module, vocabulary: Vocabulary) -> "GenerationConfig":
+def _generation_config(module: "PreTrainedModel", vocabulary: Vocabulary) -> "GenerationConfig":
     generation = copy.deepcopy(module.generation_config)
     generation.use_cache = True
     _fix_ids_(generation, vocabulary)
@@ -93,6 +93,7 @@ def _fix_ids_(config: "PretrainedConfig | GenerationConfig", vocabulary: Vocabul
 def _save_tokenizer(vocabulary: Vocabulary, folder: Path, *, context: int) -> None:
     from transformers import PreTrainedTokenizerFast
 
+    assert vocabulary.tokenizer is not None
     end = None if vocabulary.end_of_text is None else vocabulary.tokenizer.id_to_token(vocabulary.end_of_text)
     PreTrainedTokenizerFast(
         tokenizer_object=copy.deepcopy(vocabulary.tokenizer),
@@ -104,7 +105,7 @@ def _save_tokenizer(vocabulary: Vocabulary, folder: Path, *, context: int) -> No
     ).save_pretrained(folder)
 
 
-def _verify(module: nn.Module, folder: Path, task: "LanguageTask") -> None:
+def _verify(module: "PreTrainedModel", folder: Path, task: "LanguageTask") -> None:
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -126,7 +127,7 @@ def _verify(module: nn.Module, folder: Path, task: "LanguageTask") -> None:
         ) from error
     _same_weights(module, again)
     inputs = next(task.validation_batches()).inputs[:1]
-    again = again.to(task.place.device).eval()
+    cast(nn.Module, again).to(task.place.device).eval()
     with torch.no_grad():
         live, saved = (model(input_ids=inputs, use_cache=False).logits for model in (module, again))
     if not torch.equal(live, saved) and not (live.isnan().any() and torch.equal(live.isnan(), saved.isnan())):
@@ -162,7 +163,8 @@ One individual of a population whose weights were evolved and trained with gradi
 
 | | |
 |---|---|
-| model | {task.origin.label}, {config.num_hidden_layers} layers, width {config.hidden_size}, {parameters:,} parameters |
+| model | {task.origin.label}, {config.num_hidden_layers} layers, width {config.hidden_size} |
+| parameters | {parameters:,} |
 | data | {task.corpus.label} |
 | tokenizer | {task.vocabulary.label}, {task.vocabulary.size} tokens |
 | context | {task.settings.context} tokens |

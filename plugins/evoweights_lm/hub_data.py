@@ -20,10 +20,11 @@ def hub_source(settings: LanguageModel) -> TextSource:
 
 def _datasets() -> ModuleType:
     try:
-        import datasets
+        import datasets  # pyright: ignore[reportMissingImports] - an extra
     except ImportError as error:
         raise UsageError(
-            f"task.data: a hub dataset needs the package datasets ({error}). Install it with: pip install 'evoweights[hub]'."
+            f"task.data: a hub dataset needs the package datasets ({error}). "
+            "Install it with: pip install 'evoweights[hub]'."
         ) from error
     return datasets
 

@@ -79,8 +79,8 @@ def _folder_origin(path: Path) -> Origin:
     pickled = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in path.glob(pattern))
     if pickled and not weights:
         raise DataError(
-            f"task.model: the weights in {path} ({', '.join(pickled)}) are pickled, and pickles can run code, so they are "
-            "never opened. Convert the model to safetensors, or give its config.json to train it afresh."
+            f"task.model: the weights in {path} ({', '.join(pickled)}) are pickled, and pickles can run code, so they "
+            "are never opened. Convert the model to safetensors, or give its config.json to train it afresh."
         )
     return Origin(str(path), path=str(path), pretrained=weights)
 
@@ -124,8 +124,8 @@ def open_config(origin: Origin, settings: LanguageModel, vocabulary: Vocabulary)
     positions = config.to_dict().get("n_positions") or config.to_dict().get("max_position_embeddings")
     if positions and settings.context > positions:
         raise UsageError(
-            f"task.context: {settings.context} is more than the {positions} positions of {origin.label!r}. Use {positions} "
-            "or less."
+            f"task.context: {settings.context} is more than the {positions} positions of {origin.label!r}. "
+            f"Use {positions} or less."
         )
     # A loss must be a function of weights and batch alone, or a continued run would differ from an uninterrupted one.
     for key, value in config.to_dict().items():
@@ -156,8 +156,8 @@ def _fit_vocabulary(config: "PretrainedConfig", origin: Origin, rows: int, vocab
         config.pad_token_id = None
     elif vocabulary.size > config.vocab_size:
         raise DataError(
-            f"task.tokenizer: {vocabulary.label!r} has {vocabulary.size} ids but {origin.label!r} only {config.vocab_size} "
-            "rows of embeddings. A model with weights needs the tokenizer it was trained with."
+            f"task.tokenizer: {vocabulary.label!r} has {vocabulary.size} ids but {origin.label!r} only "
+            f"{config.vocab_size} rows of embeddings. A model with weights needs the tokenizer it was trained with."
         )
 
 
@@ -198,8 +198,8 @@ def build_model(
         # transformers fills missing tensors with random numbers and would only log it.
         if missing := sorted(report["missing_keys"]):
             raise DataError(
-                f"task.model: the weights of {origin.label!r} lack {len(missing)} tensors of the model, such as {missing[0]}. "
-                "Fetch or save the folder again."
+                f"task.model: the weights of {origin.label!r} lack {len(missing)} tensors of the model, such as "
+                f"{missing[0]}. Fetch or save the folder again."
             )
     else:
         model = transformers.AutoModelForCausalLM.from_config(
@@ -235,7 +235,7 @@ def open_tokenizer(origin: Origin) -> Vocabulary:
 
 
 def tokenizer_origin(settings: LanguageModel, model: Origin) -> Origin:
-    """Where a tokenizer that is no file comes from: the model's own for ``auto``, else a folder or a name on the hub."""
+    """Where a tokenizer that is no file comes from: the model's own for ``auto``, else a folder or a hub name."""
     if settings.tokenizer == "auto":
         return model
     return Origin(settings.tokenizer, path=settings.tokenizer, hub=settings.hub)

@@ -10,17 +10,21 @@ tokens x width x vocabulary, float32   plain   torch's  recomputing   torch's, o
 2,048 x 768 x 50,304                   1.9 s   1.7 s    2.8 s         4.7 s
 =====================================  ======  =======  ============  ===================
 
-So float32 uses torch's chunked ``linear_cross_entropy`` with 512 rows a chunk and float32 sums ("torch's"; its own policy
-sums in float64). That function returns a bfloat16 loss for bfloat16 weights, which is too coarse (9.0 for 8.99), so
-bfloat16 goes through plain logits, and in recomputed chunks from ``PLAIN_LOGITS`` on, both with a float32 loss.
+So float32 uses torch's chunked ``linear_cross_entropy`` with 512 rows a chunk and float32 sums ("torch's"; its own
+policy sums in float64). That function returns a bfloat16 loss for bfloat16 weights, which is too coarse (9.0 for 8.99),
+so bfloat16 goes through plain logits, and in recomputed chunks above ``PLAIN_LOGITS``, both with a float32 loss.
 """
 
 import functools
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 PLAIN_LOGITS = 1 << 26
 """Logits that are held at once without chunks: 256 MiB in float32."""
@@ -30,13 +34,15 @@ PLAIN_HEADS = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3", "gpt_neox
 """Model types whose logits are the last hidden state times the output embedding and nothing else."""
 
 
-def next_token_loss(module: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
+def next_token_loss(module: "PreTrainedModel", inputs: Tensor, targets: Tensor) -> Tensor:
     """Mean cross-entropy (nats per token, float32) of ``targets`` given ``inputs``, both ``[batch, context]``."""
     if module.config.model_type not in PLAIN_HEADS:
         logits = module(input_ids=inputs, use_cache=False).logits
         return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
     hidden = module.base_model(input_ids=inputs, use_cache=False).last_hidden_state
-    return head_loss(hidden.flatten(0, 1), module.get_output_embeddings().weight, targets.flatten())
+    head = module.get_output_embeddings()
+    assert head is not None  # a causal language model has one
+    return head_loss(hidden.flatten(0, 1), head.weight, targets.flatten())
 
 
 def head_loss(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
@@ -49,7 +55,7 @@ def head_loss(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
 
 
 @functools.cache
-def _torch_options() -> "object | None":
+def _torch_options() -> "nn.LinearCrossEntropyOptions | None":
     """Options of torch's chunked loss; None before torch 2.13, which has none."""
     if "LinearCrossEntropyOptions" not in dir(nn):
         return None

@@ -45,8 +45,9 @@ def _read(library: Path, share: float) -> Split:
     size = sum(map(len, documents.values()))
     if size < _LEAST:
         raise DataError(
-            f"task.data: python_docs found only {size} characters in {library}; at least {_LEAST} are expected. This Python "
-            "comes without the sources of its standard library: use data: text with files of your own, or another Python."
+            f"task.data: python_docs found only {size} characters in {library}; at least {_LEAST} are expected. This "
+            "Python comes without the sources of its standard library: use data: text with your own files, or another "
+            "Python."
         )
     # In the order of names the tail would be a few modules only; in the order of hashes it is a fair sample of all.
     ordered = sorted(documents, key=lambda name: hashlib.blake2b(name.encode()).digest())

@@ -27,11 +27,13 @@ class LanguageModel:
     revision: str = setting("", "revision of the hub model (a commit or tag); empty is its main branch")
     data: str = setting(
         "python_docs",
-        "the corpus: the documentation inside the Python installation, text files, files of token ids, or a hub dataset",
+        "the corpus: the documentation inside this Python, text files, files of token ids, or a hub dataset",
         choices=("python_docs", "text", "token_shards", "hub"),
     )
-    files: list[str] = setting([], "files or globs to train on, for data: text or token_shards")
-    validation_files: list[str] = setting(
+    files: list[str] = setting(  # noqa: RUF009 - setting() returns a field
+        [], "files or globs to train on, for data: text or token_shards"
+    )
+    validation_files: list[str] = setting(  # noqa: RUF009 - setting() returns a field
         [], "files or globs to validate on; if empty, the last validation_share of the training files"
     )
     dataset: str = setting("", "name of the hub dataset, for data: hub")
@@ -42,8 +44,8 @@ class LanguageModel:
     documents: int = setting(10_000, "documents read from the hub dataset", minimum=2)
     tokenizer: str = setting(
         "auto",
-        "bpe (trained on the training text), bytes, a tokenizer.json, a known vocabulary (gpt2, llama-3) for token_shards, "
-        "or a hub name; auto is the saved model's own, else gpt2 for token_shards, else bpe",
+        "bpe (trained on the training text), bytes, a tokenizer.json, a known vocabulary (gpt2, llama-3) for "
+        "token_shards, or a hub name; auto is the saved model's own, else gpt2 for token_shards, else bpe",
     )
     vocabulary_size: int = setting(2048, "tokens that bpe learns, the 256 bytes included", minimum=257, maximum=65536)
     pad_vocabulary_to: int = setting(
@@ -80,8 +82,8 @@ class LanguageModel:
             )
         if self.data == "token_shards" and self.tokenizer in ("bpe", "bytes"):
             raise UsageError(
-                f"task.tokenizer: token_shards already hold token ids, so {self.tokenizer!r} has nothing to read. Name the "
-                "tokenizer that made them: gpt2, llama-3 or a tokenizer.json."
+                f"task.tokenizer: token_shards already hold token ids, so {self.tokenizer!r} has nothing to read. Name "
+                "the tokenizer that made them: gpt2, llama-3 or a tokenizer.json."
             )
 
     def open(self, place: TaskPlace) -> "LanguageTask":

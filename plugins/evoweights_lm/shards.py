@@ -28,7 +28,7 @@ _CHUNK = 1 << 22
 
 @dataclass(frozen=True)
 class Shard:
-    """Token ids of a file, or a part of them: ``tokens`` is mapped and begins ``header`` bytes and ``first`` ids into it."""
+    """Token ids of a file, or some of them: ``tokens`` is mapped, ``header`` bytes and ``first`` ids into the file."""
 
     path: Path
     header: int
@@ -57,8 +57,8 @@ def open_shard(path: Path) -> Shard:
         raise DataError(f"{path}: is empty. Remove it from the list of files, or make it again.")
     if size % 2:
         raise DataError(
-            f"{path}: {size} bytes is no whole number of uint16 token ids (a byte is left at offset {size - 1}), and there "
-            "is no llm.c header. The file is truncated or no token shard; fetch or make it again."
+            f"{path}: {size} bytes is no whole number of uint16 token ids (a byte is left at offset {size - 1}), and "
+            "there is no llm.c header. The file is truncated or no token shard; fetch or make it again."
         )
     return Shard(path, 0, np.memmap(path, dtype="<u2", mode="r"))
 
@@ -96,9 +96,9 @@ def _outside(shard: Shard, index: int, vocabulary: Vocabulary) -> DataError:
     number = shard.first + index
     offset = shard.header + number * shard.tokens.itemsize
     return DataError(
-        f"{shard.path}: token id {int(shard.tokens[index])} at byte {offset} (token {number}) is outside the vocabulary "
-        f"{vocabulary.label!r} of {vocabulary.size} ids. Set task.tokenizer to the one that made the shard, or fetch the "
-        "shard again."
+        f"{shard.path}: token id {int(shard.tokens[index])} at byte {offset} (token {number}) is outside the "
+        f"vocabulary {vocabulary.label!r} of {vocabulary.size} ids. Set task.tokenizer to the one that made the shard, "
+        "or fetch the shard again."
     )
 
 
@@ -145,8 +145,8 @@ def _checked(train: Sequence[Shard], validation: Sequence[Shard], folder: Path, 
     count_ids(validation, vocabulary)
     if known and not np.array_equal(known[1], counts):
         raise DataError(
-            f"task.files: the token shards have changed since {folder} was made, so a continued run would train on other "
-            "data. Put the old files back, or start anew (--fresh)."
+            f"task.files: the token shards have changed since {folder} was made, so a continued run would train on "
+            "other data. Put the old files back, or start anew (--fresh)."
         )
     if not known:
         with staged_folder(folder) as staging:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -37,8 +37,8 @@ class Batch(NamedTuple):
 class LanguageTask(Task):
     """Next-token prediction with any causal language model of ``transformers``.
 
-    ``config`` is that of the undivided model, ``pretrained`` says whether it comes with weights, and ``corpus`` holds the
-    token ids and the vocabulary.
+    ``config`` is that of the undivided model, ``pretrained`` says whether it comes with weights, and ``corpus`` holds
+    the token ids and the vocabulary.
     """
 
     def __init__(self, settings: LanguageModel, place: TaskPlace) -> None:
@@ -62,11 +62,12 @@ class LanguageTask(Task):
 
         ``layers`` overrides the number of layers, and then the weights are always fresh.
         """
-        dtype = DTYPES[self.settings.dtype]
-        return build_model(self.origin, self.config, layers=layers, dtype=dtype).to(self.place.device)
+        model = build_model(self.origin, self.config, layers=layers, dtype=DTYPES[self.settings.dtype])
+        cast(nn.Module, model).to(self.place.device)
+        return model
 
     def batch(self, index: int) -> Batch:
-        """Training batch number ``index``: every epoch visits every window of the training text once, in its own order."""
+        """Training batch number ``index``: every epoch visits every window of the text once, in an order of its own."""
         first = index * self.settings.batch
         noise = self.place.noise.at("windows")
         rows = range(first, first + self.settings.batch)
@@ -74,7 +75,7 @@ class LanguageTask(Task):
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
         """Mean cross-entropy of a batch in nats per token."""
-        return next_token_loss(module, batch.inputs, batch.targets)
+        return next_token_loss(cast("PreTrainedModel", module), batch.inputs, batch.targets)
 
     @torch.no_grad()
     def evaluate(self, module: nn.Module) -> float:
@@ -117,13 +118,14 @@ class LanguageTask(Task):
         """
         if self.tokenizer is None:
             raise UsageError(
-                f"generate: of the tokenizer {self.vocabulary.label!r} only the size is known. Set task.tokenizer to its "
-                "tokenizer.json, or hub: true."
+                f"generate: of the tokenizer {self.vocabulary.label!r} only the size is known. Set task.tokenizer to "
+                "its tokenizer.json, or hub: true."
             )
         start = self.vocabulary.encode(prompt)
-        begin = [] if start else [self.vocabulary.end_of_text]
-        if None in begin:
+        end = self.vocabulary.end_of_text
+        if not start and end is None:
             raise UsageError("generate: this vocabulary has no end-of-text token to start from. Give a prompt.")
+        begin = [] if start or end is None else [end]
         with _evaluating(module):
             ids = generate_tokens(
                 module,
@@ -140,8 +142,8 @@ class LanguageTask(Task):
     def references(self) -> Mapping[str, float]:
         """Losses of two models that know no context, on the targets that :meth:`evaluate` scores.
 
-        ``unigram entropy``: the cross-entropy under the frequencies of the training tokens, each counted once more than it
-        occurs; ``uniform``: the logarithm of the vocabulary's size.
+        ``unigram entropy``: the cross-entropy under the frequencies of the training tokens, each counted once more than
+        it occurs; ``uniform``: the logarithm of the vocabulary's size.
         """
         counts = self.corpus.train_counts + 1.0
         targets = torch.cat([batch.targets.flatten() for batch in self.validation_batches()]).cpu().numpy()
@@ -149,7 +151,7 @@ class LanguageTask(Task):
         return {"unigram entropy": float(unigram), "uniform": math.log(self.vocabulary.size)}
 
     def export(self, module: nn.Module, folder: Path) -> str:
-        """Write a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` open, and check that it gives the same logits.
+        """Write a folder that ``AutoModelForCausalLM`` and ``AutoTokenizer`` open, checked to give the same logits.
 
         Raises:
             CheckpointError: what was written does not equal ``module``; nothing is left in ``folder`` then.
@@ -158,7 +160,7 @@ class LanguageTask(Task):
         from evoweights_lm.export import export_model
 
         with _evaluating(module):
-            return export_model(module, folder, task=self)
+            return export_model(cast("PreTrainedModel", module), folder, task=self)
 
     def _to_device(self, rows: list[Tokens]) -> Batch:
         block = torch.from_numpy(np.stack(rows).astype(np.int64))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from evoweights.errors import DataError
-from evoweights_lm.documents import TextSource
+from evoweights_lm.documents import Split, TextSource
 from evoweights_lm.staging import staged_folder
 from evoweights_lm.vocabulary import Vocabulary, tokenizer_file
 from evoweights_lm.windows import Tokens
@@ -44,8 +44,10 @@ def text_tokens(source: TextSource, folder: Path, *, make_vocabulary: Callable[[
         DataError: the text has changed since the tokens were made, or their files are damaged.
     """
     if not folder.exists():
+        split = source.read()
+        vocabulary = make_vocabulary(split.train)
         with staged_folder(folder) as staging:
-            _write_tokens(source, staging, make_vocabulary)
+            _write_tokens(source, split, vocabulary, staging)
     facts = _facts(folder)
     if facts["fingerprint"] != source.fingerprint:
         raise DataError(
@@ -58,9 +60,7 @@ def text_tokens(source: TextSource, folder: Path, *, make_vocabulary: Callable[[
     return TokenData(source.label, vocabulary, (train,), (validation,), counts)
 
 
-def _write_tokens(source: TextSource, folder: Path, make_vocabulary: Callable[[list[str]], Vocabulary]) -> None:
-    split = source.read()
-    vocabulary = make_vocabulary(split.train)
+def _write_tokens(source: TextSource, split: Split, vocabulary: Vocabulary, folder: Path) -> None:
     assert vocabulary.tokenizer is not None
     facts: dict[str, object] = {"source": source.label, "fingerprint": source.fingerprint}
     facts |= {"tokenizer": vocabulary.label, "vocabulary": vocabulary.size}

@@ -24,7 +24,7 @@ _PIECES_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Token ids 0 to ``size - 1``. ``tokenizer`` is None where only ids are known, ``end_of_text`` where there is none."""
+    """Token ids 0 to ``size - 1``. ``tokenizer`` is None where only ids are known, ``end_of_text`` where none is."""
 
     label: str
     size: int
@@ -106,14 +106,14 @@ def byte_vocabulary() -> Vocabulary:
 
 
 def _byte_letters() -> list[str]:
-    """The printable letter that byte-level tokenizers write for each byte: itself, or one from 256 on if it shows nothing."""
+    """The letter that byte-level tokenizers write for each byte: itself, or one from 256 on if it is invisible."""
     shown = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [byte for byte in range(256) if byte not in shown]
     return [chr(byte) if byte in shown else chr(256 + others.index(byte)) for byte in range(256)]
 
 
 def from_tokenizer(tokenizer: "Tokenizer", label: str, end: str | None) -> Vocabulary:
-    """The vocabulary of a tokenizer, changed in place to read and write plain text; ``end`` is its end-of-text token."""
+    """The vocabulary of a tokenizer (changed in place to read plain text); ``end`` is its end-of-text token."""
     tokenizer.encode_special_tokens = True
     tokenizer.no_truncation()
     tokenizer.no_padding()

@@ -44,7 +44,7 @@ class Windows:
         return self._ends[-1] if self._ends else 0
 
     def read(self, window: int, *, shift: float = 0.0) -> Tokens:
-        """Tokens of a window, ``[context + 1]``; ``shift`` in [0, 1) moves all windows of an epoch by a part of a window."""
+        """Tokens of a window, ``[context + 1]``; ``shift`` in [0, 1) moves all windows by a part of their length."""
         which = bisect.bisect_right(self._ends, window)
         piece, count = self.pieces[which], self.counts[which]
         slack = min(self.context - 1, len(piece) - 1 - count * self.context)
@@ -53,7 +53,7 @@ class Windows:
         return piece[start : start + self.context + 1]
 
     def spread(self, tokens: int) -> list[int]:
-        """Numbers of the windows of a fixed subset of at least ``tokens`` tokens, evenly spaced; 0 means all of them."""
+        """Numbers of the windows of a fixed subset of at least ``tokens`` tokens, evenly spaced; 0 means all."""
         wanted = min(self.count, -(-tokens // self.context)) if tokens else self.count
         return [index * self.count // wanted for index in range(wanted)]
 
@@ -72,14 +72,14 @@ def open_windows(pieces: Sequence[Tokens], context: int, *, what: str) -> Window
     if not windows.count:
         longest = max((len(piece) for piece in pieces), default=0)
         raise DataError(
-            f"{what}: {longest} tokens are too few for one sequence of context {context} and its target ({context + 1}). "
+            f"{what}: {longest} tokens are too few for a sequence of context {context} and its target ({context + 1}). "
             "Give more text, a shorter task.context, or another task.validation_share."
         )
     return windows
 
 
 def epoch_window(windows: Windows, sequence: int, noise: Noise) -> Tokens:
-    """Tokens of training sequence number ``sequence`` (from 0): every epoch visits every window once, in its own order."""
+    """Tokens of training sequence ``sequence`` (from 0): every epoch visits every window once, in its own order."""
     epoch, position = divmod(sequence, windows.count)
     place = noise.at("epoch", epoch)
     shift = place.at("shift").torch_seed() / 2**63

@@ -72,7 +72,7 @@ def _assemble(source: Source, overrides: Sequence[str], *, folder: Path, allow_e
     """Plugins first, because they bring components and presets; then overrides above, preset and defaults below."""
     for each in filter(_is_early, overrides):
         source.override(each)
-    plugins = load_plugins(_requests(source, folder), folder=folder)
+    plugins = _load_plugins(source, folder)
     _put_preset_under(source, plugins.catalog)
     source.put_under(DEFAULTS, origin="default")
     for each in overrides:
@@ -91,8 +91,8 @@ def _is_early(override: str) -> bool:
     return override.split("=")[0].split(".")[0] in _EARLY
 
 
-def _requests(source: Source, folder: Path) -> list[str]:
-    """The entries of ``plugins``; files become absolute, so that a run can be continued from anywhere."""
+def _load_plugins(source: Source, folder: Path) -> Plugins:
+    """What ``plugins`` names; files in it become absolute, so that a run can be continued from anywhere."""
     requests = source.values.setdefault("plugins", [])
     if not isinstance(requests, list) or not all(isinstance(each, str) for each in requests):
         source.complain(
@@ -100,7 +100,12 @@ def _requests(source: Source, folder: Path) -> list[str]:
         )
         source.raise_problems()
     requests[:] = [str((folder / each).resolve()) if is_local(each) else each for each in requests]
-    return requests
+    try:
+        return load_plugins(requests, folder=folder)
+    except UsageError as error:
+        source.problems += [f"{source.origin(line.split(':')[0])}: {line}" for line in str(error).splitlines()]
+        source.raise_problems()
+        raise
 
 
 def _put_preset_under(source: Source, catalog: Catalog) -> None:

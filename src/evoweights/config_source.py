@@ -219,5 +219,5 @@ def _describe_yaml_error(error: yaml.YAMLError, name: str) -> str:
     where = f"{name}:{error.problem_mark.line + 1}"
     if "\\t" in (error.problem or ""):
         return f"{where}: found a tab; indent with spaces."
-    context = f" {error.context}" if error.context else ""
+    context = f" ({error.context})" if error.context else ""
     return f"{where}: cannot be read as YAML{context}: {error.problem}."

@@ -86,8 +86,8 @@ class Interpolations:
     def _read_environment(self, variable: str, default: str | None) -> str:
         if not any(fnmatch.fnmatchcase(variable, each) for each in self._allowed):
             raise Unresolvable(
-                f"a configuration may not read the environment variable {variable}. Allowed: {', '.join(self._allowed)}. "
-                f"To allow it, add --allow-env {variable}."
+                f"a configuration may not read the environment variable {variable}. "
+                f"Allowed: {', '.join(self._allowed)}. To allow it, add --allow-env {variable}."
             )
         found = os.environ.get(variable, default)
         if found is None:

@@ -62,7 +62,8 @@ class Hooks:
 
     def _report(self, plugin: str, hook: str, error: BaseException) -> None:
         self._errors[plugin] += 1
-        _LOG.warning("%s: hook %s raised %s; the run goes on.", plugin, hook, _one_line(error), exc_info=error)
+        _LOG.warning("%s: hook %s raised %s; the run goes on.", plugin, hook, _one_line(error))
+        _LOG.info("%s: hook %s: where it raised:", plugin, hook, exc_info=error)
         if self._errors[plugin] == MAX_ERRORS:
             _LOG.error("%s: switched off after %d errors; the run goes on without it.", plugin, MAX_ERRORS)
 

@@ -6,10 +6,11 @@ Literals are taken at their word (``"5"`` is no number, ``yes`` no text); what a
 
 import dataclasses
 import enum
+import itertools
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,8 @@ def describe(hint: Any) -> str:
         return f"one of {', '.join(map(str, options))}"
     if origin in (list, tuple) or hint in (list, tuple):
         return f"a list, each entry {describe(options[0])}" if options else "a list"
+    if origin is dict:
+        return f"a mapping, each value {describe(options[1])}"
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return f"one of {', '.join(each.name for each in hint)}"
     return _WORDS.get(hint, "a mapping")
@@ -143,14 +146,12 @@ def convert(
         secret = any(has_interpolation(each) for _, each in leaves(filled[name]))
         try:
             value = resolver.resolve(filled[name])
-            if not secret and not _is_literally(settings[name].hint, value):
-                raise _NotAllowed(f"expected {settings[name].allowed()}.")
-            converted[name] = _convert(settings[name], value, secret=secret)
+            converted[name] = _convert(settings[name], value, here, secret=secret)
         except Unresolvable as error:
             source.complain(here, str(error))
         except _NotAllowed as error:
-            shown = HIDDEN if secret else show(value)
-            source.complain(here, f"found {shown}; {error}")
+            shown = HIDDEN if secret else show(error.found)
+            source.complain(error.path, f"found {shown}; {error}")
     return converted
 
 
@@ -167,49 +168,64 @@ def make(component: type, values: Mapping[str, Any], source: Source, *, path: st
 
 
 class _NotAllowed(ValueError):
-    """A value that its setting does not allow; the text says what is."""
+    """A value, and its place, that its setting does not allow; the text says what is."""
+
+    def __init__(self, text: str, *, path: str, found: Any) -> None:
+        super().__init__(text)
+        self.path, self.found = path, found
 
 
-def _convert(each: Setting, value: Any, *, secret: bool) -> Any:
+def _convert(each: Setting, value: Any, path: str, *, secret: bool) -> Any:
+    """``value`` in the type of its setting; entries of lists and mappings first, so that one of them is to blame."""
+    for key, hint, entry in _entries(each.hint, value):
+        _convert(dataclasses.replace(each, hint=hint), entry, f"{path}.{key}", secret=secret)
     node = _typed_node(each.hint, where=each.name)
     try:
+        if not secret and not _is_literally(each.hint, value):
+            raise _NotAllowed(f"expected {each.allowed()}.", path=path, found=value)
         OmegaConf.update(node, "value", value)
         result = typing.cast(Any, OmegaConf.to_object(node)).value
     except (OmegaConfBaseException, OverflowError) as error:
-        raise _NotAllowed(f"expected {each.allowed()}.") from error
-    low, high, choices = (each.facts.get(key) for key in ("minimum", "maximum", "choices"))
-    for single in _singles(result):
-        if choices and single not in choices:
-            raise _NotAllowed(f"expected {each.allowed()}.{'' if secret else did_you_mean(str(single), choices)}")
-        if isinstance(single, int | float) and not isinstance(single, bool):
-            in_range = (low is None or single >= low) and (high is None or single <= high)
-            if not (math.isfinite(single) and in_range):
-                raise _NotAllowed(f"expected {each.allowed()}.")
+        raise _NotAllowed(f"expected {each.allowed()}.", path=path, found=value) from error
+    if wrong := _outside(each, result, secret=secret):
+        raise _NotAllowed(wrong, path=path, found=value)
     return result
 
 
-def _singles(value: Any) -> Iterator[Any]:
-    """The values that bounds and choices are about: the value itself, or the entries of a list; null is none."""
-    if isinstance(value, list | tuple):
-        for each in value:
-            yield from _singles(each)
-    elif value is not None:
-        yield value
+def _entries(hint: Any, value: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """Key, type and value of every entry of a list or mapping that is where one is expected."""
+    origin, options = typing.get_origin(hint), typing.get_args(hint)
+    if origin is dict and isinstance(value, Mapping):
+        yield from ((key, options[1], entry) for key, entry in value.items())
+    elif origin in (list, tuple) and isinstance(value, list):
+        is_row = origin is tuple and options[-1] is not Ellipsis
+        types_of = options if is_row else itertools.repeat(options[0])
+        yield from ((key, kind, entry) for key, (kind, entry) in enumerate(zip(types_of, value, strict=False)))
+
+
+def _outside(each: Setting, value: Any, *, secret: bool) -> str:
+    """What is wrong with a single value of the right type; empty if it is within bounds and choices."""
+    low, high, choices = (each.facts.get(key) for key in ("minimum", "maximum", "choices"))
+    if isinstance(value, str) and choices and value not in choices:
+        return f"expected {each.allowed()}." if secret else f"not allowed.{did_you_mean(value, choices)}"
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return ""
+    if not math.isfinite(value):
+        return f"expected {each.allowed()}, and finite."
+    is_inside = (low is None or value >= low) and (high is None or value <= high)
+    return "" if is_inside else f"expected {each.allowed()}."
 
 
 def _is_literally(hint: Any, value: Any) -> bool:
-    """Whether a literal is of the type without conversion, as far as single values and lists of them are concerned."""
+    """Whether a literal is of the type without conversion, as far as single values and their lists are concerned."""
     origin, options = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         return any(_is_literally(each, value) for each in options)
     if hint is types.NoneType:
         return value is None
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        inner = options[:1] if origin in (list, tuple) else ()
-        return hint not in _LITERALS and all(_is_literally(each, item) for each in inner for item in value)
     if hint in _LITERALS:
         return isinstance(value, _LITERALS[hint]) and (hint is bool or not isinstance(value, bool))
-    return True
+    return all(_is_literally(kind, entry) for _, kind, entry in _entries(hint, value))
 
 
 def _typed_node(hint: Any, *, where: str) -> Any:

@@ -21,7 +21,7 @@ def adamw(
     inverse_bias: Scalar,
     epsilon: Scalar,
     step_size: Scalar,
-):
+) -> tuple[Gene, State, State]:
     """One step of Adam with decoupled weight decay; `adamw_scalars` makes the scalars.
 
     x <- x - lr wd x;  m <- b1 m + (1-b1) g;  v <- b2 v + (1-b2) g^2;

@@ -9,7 +9,7 @@ from evoweights_kernels.roles import Gene, Scalar
 
 
 @gene_kernel
-def arithmetic_crossover(x: Gene, other: Gene, weight: Scalar):
+def arithmetic_crossover(x: Gene, other: Gene, weight: Scalar) -> Gene:
     """Blend the parents: x <- (1 - weight) x + weight other, `weight` within [0, 1].
 
     Weight 0 and 1 give the bytes of x and other; equal parents give the bytes of x; finite parents give a gene between
@@ -21,7 +21,7 @@ def arithmetic_crossover(x: Gene, other: Gene, weight: Scalar):
 
 
 @gene_kernel
-def mix(x: Gene, leader: Gene, weight: Scalar):
+def mix(x: Gene, leader: Gene, weight: Scalar) -> Gene:
     """Pull towards the leader by a fixed share: x <- (1 - weight) x + weight leader, as in arithmetic crossover.
 
     Source: the deterministic step of the code published with Chen 2025, arXiv 2509.24436 (EOE); weight 0.1 there.

@@ -7,7 +7,7 @@ from evoweights_kernels.roles import Chance, Gene, Normal, Scalar, TileScalar
 
 
 @gene_kernel
-def gaussian_mutation(x: Gene, scale: TileScalar, sigma: Scalar, touched: Chance, z: Normal):
+def gaussian_mutation(x: Gene, scale: TileScalar, sigma: Scalar, touched: Chance, z: Normal) -> Gene:
     """Add sigma scale z to each gene with probability `touched`.
 
     A scale of 1 makes sigma absolute; the root mean square of the segment makes it relative. A negative sigma adds

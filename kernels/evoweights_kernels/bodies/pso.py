@@ -20,7 +20,7 @@ def pso(
     max_velocity: Scalar,
     r1: Uniform,
     r2: Uniform,
-):
+) -> tuple[Gene, State]:
     """Move by a velocity that is drawn towards the particle's own best and the swarm's leader.
 
     v <- clip(inertia v + cognitive r1 (personal_best - x) + social r2 (leader - x), +-max_velocity);  x <- x + v.

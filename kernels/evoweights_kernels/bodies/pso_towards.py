@@ -6,7 +6,7 @@ from evoweights_kernels.roles import Gene, Normal, Scalar
 
 
 @gene_kernel
-def pso_towards(x: Gene, leader: Gene, social: Scalar, z: Normal):
+def pso_towards(x: Gene, leader: Gene, social: Scalar, z: Normal) -> Gene:
     """Move towards the leader by a random share of the distance, drawn per gene.
 
     r = min((z + 3) / 6, 1);  where r > 0: x <- x + social r (leader - x). With social 2 the mean step is the distance

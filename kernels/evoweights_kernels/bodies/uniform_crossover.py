@@ -6,7 +6,7 @@ from evoweights_kernels.roles import Chance, Gene
 
 
 @gene_kernel
-def uniform_crossover(x: Gene, other: Gene, take: Chance[16]):
+def uniform_crossover(x: Gene, other: Gene, take: Chance[16]) -> Gene:
     """Take each gene from `other` with probability `take`, else keep it: x <- other or x.
 
     Probability 1 takes all, 0 none; in between it is a multiple of 2^-16 (2^-8 and 2^-24 in the variants of 8 and

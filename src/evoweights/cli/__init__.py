@@ -1,0 +1,32 @@
+"""The command ``evoweights``."""
+
+import sys
+
+from evoweights.errors import EvoweightsError, RunStopped
+
+
+def main() -> None:
+    """Run the command line and exit; what the user can act on is one message and an exit code, never a traceback."""
+    from evoweights.cli.app import app
+
+    try:
+        app(prog_name="evoweights")
+    except EvoweightsError as error:
+        import typer
+
+        if error.exit_code and not isinstance(error, RunStopped):
+            typer.secho("error: ", fg="red", nl=False, err=True)
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+    finally:
+        _flush()
+
+
+def _flush() -> None:
+    """Write what is left for stdout; a reader that has gone away is no error."""
+    from evoweights.cli.output import discard_output
+
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard_output()

@@ -1,0 +1,58 @@
+"""The command line: which commands there are."""
+
+from typing import Annotated
+
+import typer
+
+from evoweights.cli import doctor, extensions, individuals, looking, running
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done, or finished already
+  1    a bug in evoweights
+  2    wrong command line, configuration or plugin name
+  3    data or tokenizer that cannot be read
+  4    no intact checkpoint, or an export that differs
+  5    a plugin raised or broke its contract
+  6    diverged: no healthy individual is left
+  7    out of disk space or memory
+  8    the run is in use by another process
+  130  stopped by Ctrl-C; the same command continues
+  143  stopped by SIGTERM; the same command continues
+"""
+
+app = typer.Typer(
+    help="Evolve the weights of neural networks.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from evoweights import __version__
+
+        typer.echo(f"evoweights {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    del version  # unused: its callback has acted
+
+
+for _command in (
+    *(running.run, running.resume, running.validate),
+    *(looking.status, looking.verify),
+    *(individuals.export, individuals.generate),
+    *(extensions.plugins, extensions.operators),
+    doctor.doctor,
+):
+    app.command()(_command)

@@ -1,0 +1,119 @@
+"""The commands that list plugins and what they offer."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evoweights.catalog import KINDS
+from evoweights.cli.options import Json
+from evoweights.cli.output import say, say_json, say_rows
+from evoweights.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from evoweights.catalog import Entry
+    from evoweights.plugins import PluginStatus
+    from evoweights.schema import Setting
+
+
+def plugins(json: Json = False) -> None:
+    """List all plugins, and what is wrong with them."""
+    from evoweights.plugins import try_plugins
+
+    found = try_plugins()
+    if json:
+        say_json([_plugin_json(each) for each in found])
+        return
+    for official, title in ((True, "Built in, always active:"), (False, "Installed, active in runs that name them:")):
+        rows = [each for each in found if each.plugin.official == official]
+        say(title if rows else f"{title} none", bold=True)
+        if rows:
+            say_rows((each.plugin.name, each.plugin.version, _what(each)) for each in rows)
+
+
+def _what(each: "PluginStatus") -> str:
+    origin = "" if each.plugin.official else f"from {each.plugin.origin}; "
+    return f"FAILED: {each.reason}" if each.reason else origin + (", ".join(each.components) or "observes runs")
+
+
+def _plugin_json(each: "PluginStatus") -> dict[str, Any]:
+    return {
+        "name": each.plugin.name,
+        "distribution": each.plugin.origin,
+        "version": each.plugin.version,
+        "official": each.plugin.official,
+        "status": each.status,
+        "reason": each.reason,
+        "components": list(each.components),
+    }
+
+
+def operators(
+    kind: Annotated[str | None, typer.Option(help=f"Only one kind: {', '.join(KINDS)}.")] = None,
+    plugin: Annotated[
+        list[str] | None,
+        typer.Option(help="Also list what this plugin (a name or a .py file) offers; can be repeated."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List all components with their settings."""
+    from evoweights.plugins import load_plugins
+
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"--kind: found {kind!r}.{did_you_mean(kind, KINDS)}")
+    catalog = load_plugins(plugin or [], folder=Path()).catalog
+    entries = list(catalog.entries(kind))
+    if json:
+        say_json([_entry_json(each) for each in entries])
+        return
+    for each in entries:
+        _say_entry(each)
+
+
+def _say_entry(entry: "Entry") -> None:
+    from evoweights.schema import REQUIRED, plain, settings_of
+
+    say(f"{entry.kind} {entry.name}", bold=True)
+    say(f"  {entry.summary}")
+    say(f"  Source: {entry.source} ({entry.provider})")
+    rows = []
+    for each in settings_of(entry.component).values():
+        default = "required" if each.default is REQUIRED else f"= {_yaml(plain(each.default))}"
+        rows.append((each.name, default, f"{each.facts.get('doc', '')} ({each.allowed()})"))
+    if rows:
+        say_rows(rows, indent="    ")
+    say()
+
+
+def _yaml(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return repr(value) if value == "" else str(value)
+
+
+def _entry_json(entry: "Entry") -> dict[str, Any]:
+    from evoweights.schema import settings_of
+
+    return {
+        "kind": entry.kind,
+        "name": entry.name,
+        "summary": entry.summary,
+        "source": entry.source,
+        "provider": entry.provider,
+        "settings": [_setting_json(each) for each in settings_of(entry.component).values()],
+    }
+
+
+def _setting_json(each: "Setting") -> dict[str, Any]:
+    from evoweights.schema import REQUIRED, describe, plain
+
+    required = each.default is REQUIRED
+    facts = {key: each.facts.get(key) for key in ("doc", "unit", "minimum", "maximum")}
+    return {
+        "name": each.name,
+        "type": describe(each.hint),
+        "required": required,
+        "default": None if required else plain(each.default),
+        "choices": list(each.facts.get("choices") or ()),
+        **facts,
+    }

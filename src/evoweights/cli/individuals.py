@@ -1,0 +1,44 @@
+"""The commands that use an individual of a run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evoweights.cli.options import Expert, RunFolder
+from evoweights.cli.output import say
+
+
+def export(
+    run: RunFolder,
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder to write; by default RUN/export/EXPERT.")
+    ] = None,
+    expert: Expert = "best",
+) -> None:
+    """Save an individual for other programs.
+
+    The format is that of its task: a language model becomes a Hugging Face folder. It is opened again and compared.
+    """
+    from evoweights.session import open_individual
+
+    opened = open_individual(run, expert)
+    line = opened.task.export(opened.module, to or run / "export" / expert)
+    say(opened.label)
+    say(line)
+
+
+def generate(
+    run: RunFolder,
+    prompt: Annotated[str, typer.Option("--prompt", "-p", help="Text to continue; empty to start a document.")] = "",
+    tokens: Annotated[int, typer.Option(min=1, help="Most tokens to add.")] = 64,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 always takes the likeliest token.")] = 0.8,
+    seed: Annotated[int, typer.Option(min=0, help="The text is a function of weights, prompt and seed.")] = 0,
+    expert: Expert = "best",
+) -> None:
+    """Continue a text with an individual of a run."""
+    from evoweights.session import open_individual
+
+    opened = open_individual(run, expert)
+    typer.echo(opened.label, err=True)
+    say(opened.task.generate(opened.module, prompt, tokens=tokens, temperature=temperature, seed=seed))

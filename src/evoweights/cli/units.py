@@ -1,0 +1,21 @@
+"""How sizes and durations are written on the command line."""
+
+
+def size_text(count: int) -> str:
+    """Bytes in a unit that leaves one to four digits, as in ``1.50 GB`` (a kB is 1,000 bytes)."""
+    value, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 1000 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.0f} B" if units[0] == "B" else f"{value:.3g} {units[0]}"
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds as ``340 ms``, ``12 s``, ``5 min 3 s``, ``7 h 12 min`` or ``2 d 4 h``."""
+    if seconds < 10:
+        return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit, part, part_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {unit}" + (f" {rest} {part_unit}" if rest else "")
+    return f"{whole} s"

@@ -1,0 +1,30 @@
+"""What holds for every test: the Triton interpreter, reproducible examples, and no trace left in torch's settings."""
+
+import os
+
+os.environ.setdefault("TRITON_INTERPRET", "1")
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile(
+    "ci", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=30
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True)
+def torch_settings_stay():
+    """Fails a test that leaves torch's default dtype, grad mode or number of threads other than it found them."""
+    import torch
+
+    def now():
+        return torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
+
+    before = now()
+    yield
+    after = now()
+    torch.set_default_dtype(before[0])
+    torch.set_grad_enabled(before[1])
+    torch.set_num_threads(before[2])
+    assert after == before, f"default dtype, grad mode, threads: {before} before the test, {after} after it"

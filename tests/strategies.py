@@ -1,0 +1,104 @@
+"""Hypothesis strategies: awkward sizes, extreme numbers, layouts, modules and fitness lists."""
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+from torch import nn
+
+from evoweights.genome import ROLES, Layout, Segment
+from evoweights.seeds import Noise, seeded
+from evoweights_kernels import TILE
+
+SIZES = (0, 1, 63, 1000, 1023, 1024, 1025, 4097)
+"""Around the tile of 1,024 genes and away from every power of two."""
+
+DTYPES = (torch.float32, torch.bfloat16)
+
+
+def extremes(dtype):
+    """Numbers at the edges of a dtype: both zeros, subnormals, the smallest normal, eps, 1 and the largest."""
+    info = torch.finfo(dtype)
+    positive = [0.0, info.smallest_normal / 64, info.smallest_normal, info.eps, 1.0, 1.0 + info.eps, info.max]
+    return torch.tensor(positive + [-each for each in positive], dtype=torch.float64).to(dtype)
+
+
+def genes_of(seed, count, dtype, *, extreme_share=0.3):
+    """``count`` genes: normals of widely differing size, a share of them replaced by extreme numbers."""
+    drawn = np.random.default_rng(seed)
+    values = drawn.standard_normal(count) * 10.0 ** drawn.integers(-6, 3, count)
+    values = torch.from_numpy(values).to(dtype)
+    table = extremes(dtype)
+    picked = table[torch.from_numpy(drawn.integers(0, len(table), count))]
+    return torch.where(torch.from_numpy(drawn.random(count) < extreme_share), picked, values)
+
+
+seeds = st.integers(0, 2**64 - 1)
+sizes = st.sampled_from(SIZES)
+dtypes = st.sampled_from(DTYPES)
+
+
+def genes(count, dtype=torch.float32):
+    """Vectors of finite genes with both ordinary and extreme numbers."""
+    return st.builds(
+        lambda seed, share: genes_of(seed, count, dtype, extreme_share=share),
+        st.integers(0, 2**32 - 1),
+        st.sampled_from((0.0, 0.3, 1.0)),
+    )
+
+
+fitnesses = st.lists(
+    st.one_of(
+        st.floats(-10, 10, width=16),
+        st.sampled_from((float("nan"), float("inf"), float("-inf"), 0.0, -0.0, 1.0, 2.0)),
+    ),
+    min_size=1,
+    max_size=9,
+)
+"""Lists with NaN, infinities and ties."""
+
+
+def segments_of(shapes_by_role, *, names=None):
+    """Segments in the order of their roles, each from the next multiple of a tile."""
+    segments, start = [], 0
+    for number, (role, shape) in enumerate(sorted(shapes_by_role, key=lambda each: ROLES.index(each[0]))):
+        name = f"{role}.{number}" if names is None else names[number]
+        segments.append(Segment(name, shape, role, start))
+        start += -(-segments[-1].count // TILE) * TILE
+    return tuple(segments)
+
+
+shapes = st.one_of(
+    sizes.map(lambda size: (size,)),
+    st.tuples(st.sampled_from((0, 1, 3, 33)), st.sampled_from((0, 1, 31, 40))),
+    st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 2), st.just(2), st.just(3)),
+    st.just(()),
+)
+
+
+def layouts(dtype=None, roles=ROLES):
+    """Layouts of one to six random segments."""
+    picked = st.lists(st.tuples(st.sampled_from(roles), shapes), min_size=1, max_size=6)
+    return st.builds(
+        lambda each, chosen: Layout(segments_of(each), chosen), picked, dtypes if dtype is None else st.just(dtype)
+    )
+
+
+def _layer(kind, width, height, is_frozen):
+    made = {
+        "linear": lambda: nn.Linear(width, height),
+        "plain": lambda: nn.Linear(width, height, bias=False),
+        "norm": lambda: nn.LayerNorm(width),
+        "table": lambda: nn.Embedding(height, width),
+        "conv": lambda: nn.Conv1d(width % 5 + 1, 2, 3),
+    }[kind]()
+    return made.requires_grad_(not is_frozen)
+
+
+@st.composite
+def modules(draw):
+    """Modules of one to five layers whose parameters have every role; some layers are frozen."""
+    kinds = st.sampled_from(("linear", "plain", "norm", "table", "conv"))
+    width = st.sampled_from((1, 7, 32, 33))
+    layers = draw(st.lists(st.tuples(kinds, width, width, st.booleans()), min_size=1, max_size=5))
+    with seeded(Noise(len(layers))):
+        return nn.ModuleDict({f"layer{i}": _layer(*each) for i, each in enumerate(layers)})
