@@ -109,7 +109,7 @@ def _load_plugins(source: Source, folder: Path) -> Plugins:
 
 
 def _put_preset_under(source: Source, catalog: Catalog) -> None:
-    name = source.values.get("preset")
+    name = source.as_text("preset", source.values.get("preset"))
     if isinstance(name, str):
         try:
             source.put_under(catalog.find_preset(name).values, origin=f"preset {name}")

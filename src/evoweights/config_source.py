@@ -56,6 +56,11 @@ class Source:
         if self.problems:
             raise UsageError("\n  ".join([f"{self.name}: {len(self.problems)} mistakes:", *self.problems]))
 
+    def as_text(self, path: str, value: Any) -> Any:
+        """``value``, or if it is a number or boolean from the command line, the text that was typed there."""
+        is_single = isinstance(value, bool | int | float)
+        return self.typed[path] if is_single and path in self.typed else value
+
     def override(self, text: str) -> None:
         """Apply ``a.b=c`` from the command line: to a mapping's key, or to a list's entry by its number."""
         path, equals, typed = text.partition("=")

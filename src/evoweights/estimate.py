@@ -10,8 +10,8 @@ class Estimate:
     ``steps`` and ``tokens`` are of the whole run; ``seconds`` is ``steps`` at the speed of the few that were timed,
     without evaluation and checkpoints, and None if none was.
 
-    ``device_bytes`` is what stays allocated where individuals train (activations not counted), ``host_bytes`` and
-    ``disk_bytes`` what the rest of the population takes; ``checkpoint_bytes`` is one checkpoint.
+    ``device_bytes`` is what stays allocated where individuals train, ``activation_bytes`` what a forward pass keeps there for
+    its backward (None if nothing trains), ``host_bytes`` and ``disk_bytes`` what the rest of the population takes; ``checkpoint_bytes`` is one checkpoint.
     """
 
     device: str
@@ -21,6 +21,7 @@ class Estimate:
     genes: int
     shared_genes: int
     device_bytes: int
+    activation_bytes: int | None
     host_bytes: int
     disk_bytes: int
     checkpoint_bytes: int

@@ -123,7 +123,7 @@ class Population:
         dtypes = {WEIGHTS: layout.dtype}
         dtypes |= {slot.name: layout.dtype if slot.role == "personal_best" else torch.float32 for slot in slots}
         genes = size * layout.size
-        home = _home(genes * sum(each.itemsize for each in dtypes.values()), device) if home == "auto" else home
+        home = resolve_home(home, genes * sum(each.itemsize for each in dtypes.values()), device)
         self.layout, self.size, self.home, self.slots = layout, size, home, tuple(slots)
         self._rows: dict[str, _MemoryRows | _DiskRows] = {}
         for name, dtype in dtypes.items():
@@ -204,8 +204,10 @@ class Population:
             self.individuals.append(Individual(**values | {"parents": tuple(values["parents"])}))
 
 
-def _home(size_bytes: int, device: torch.device) -> str:
-    """The ``auto`` home: the device if the population takes at most half of its free memory, else the host."""
+def resolve_home(home: str, size_bytes: int, device: torch.device) -> str:
+    """What the home ``auto`` means: the device if the population takes at most half of its free memory, else the host."""
+    if home != "auto":
+        return home
     fits = device.type == "cuda" and size_bytes <= torch.cuda.mem_get_info(device)[0] // 2
     return "device" if fits else "host"
 

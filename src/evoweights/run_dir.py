@@ -220,11 +220,12 @@ class RunDirectory:
     def _begin(self, config_text: str, overrides: Sequence[str], environment: Mapping[str, Any]) -> None:
         """Make what every run has, and mend what a killed process left."""
         durable.clean(self.folder)
+        # Before anything else: what tells this folder from one that is no run.
+        if not (self.folder / CONFIG).exists():
+            durable.write_text(self.folder / CONFIG, config_text)
         put_back_best(self.best_folder)
         durable.make_folder(self.checkpoints.folder)
         durable.clean(self.checkpoints.folder)
-        if not (self.folder / CONFIG).exists():
-            durable.write_text(self.folder / CONFIG, config_text)
         durable.write_text(self.folder / OVERRIDES, "".join(f"{each}\n" for each in overrides))
         durable.write_json(self.folder / ENVIRONMENT, environment)
         durable.remove(self.folder / FAILED)

@@ -49,7 +49,7 @@ def _is_made(folder: Path) -> bool:
 def refuse_other(folder: Path, config_text: str) -> None:
     """See that a folder is not there, or of this configuration, or one whose making was interrupted."""
     if (folder / CONFIG).is_file():
-        _refuse_difference(folder, (folder / CONFIG).read_text(encoding="utf-8"), config_text)
+        _refuse_difference(folder, (folder / CONFIG).read_text(encoding="utf-8", errors="replace"), config_text)
         return
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a run directory. Choose another name or output folder.")

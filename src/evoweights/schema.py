@@ -61,7 +61,7 @@ def settings_of(component: type) -> dict[str, Setting]:
     """The settings of a dataclass by name.
 
     Raises:
-        PluginError: a field has a type that a configuration cannot hold.
+        PluginError: a field's type cannot be looked up.
     """
     try:
         hints = typing.get_type_hints(component)
@@ -74,7 +74,6 @@ def settings_of(component: type) -> dict[str, Setting]:
         if each.init:
             factory = each.default_factory
             default = each.default if factory is dataclasses.MISSING else factory()
-            _typed_node(hints[each.name], where=f"{component.__name__}.{each.name}")
             found[each.name] = Setting(each.name, hints[each.name], default, each.metadata)
     return found
 
@@ -120,9 +119,8 @@ def fill(
     for name, each in settings.items():
         here = f"{prefix}{name}"
         if name in given:
-            takes_text = str in (each.hint, *typing.get_args(each.hint))
-            retype = takes_text and here in source.typed and not _is_literally(each.hint, given[name])
-            filled[name] = source.typed[here] if retype else given[name]
+            takes_text = str in (each.hint, *typing.get_args(each.hint)) and not _is_literally(each.hint, given[name])
+            filled[name] = source.as_text(here, given[name]) if takes_text else given[name]
         elif each.default is REQUIRED:
             doc = f" ({each.facts['doc']})" if each.facts.get("doc") else ""
             source.complain(here, f"missing; {what} needs it: {each.allowed()}{doc}.")
@@ -230,7 +228,7 @@ def _is_literally(hint: Any, value: Any) -> bool:
 
 def _typed_node(hint: Any, *, where: str) -> Any:
     try:
-        holder = dataclasses.make_dataclass("Setting", [("value", hint, field(default="???"))])
+        holder = dataclasses.make_dataclass("Setting", [("value", hint, field(default="???"))], repr=False, eq=False)
         return OmegaConf.structured(holder)
     except OmegaConfBaseException as error:
         raise PluginError(

@@ -286,7 +286,8 @@ BAD: dict[str, Bad] = {
         plus("seed: -1\n"), "bad.yaml:4: seed: found -1; expected a whole number from 0 to 18446744073709551615."
     ),
     "unknown preset": Bad(
-        plus("preset: smal\n"), "bad.yaml:4: preset: no preset is called 'smal'. Did you mean 'small'? Known: small."
+        plus("preset: smal\n"),
+        "bad.yaml:4: preset: no preset is called 'smal'. Did you mean 'small'? Known: broken, small.",
     ),
     "plugins as text": Bad(
         plus("plugins: foo\n"),

@@ -1,5 +1,7 @@
 """A built-in plugin for tests: one component of every kind, with settings of every type."""
 
+# ruff: noqa: RUF009 - setting() makes a dataclass field
+
 import enum
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +66,7 @@ class Step:
     name: ClassVar[str] = "step"
     source: ClassVar[str] = "nobody 2020"
 
-    steps: int = setting(5, "steps in a turn", minimum=0)
+    steps: int = setting(5, "steps in a turn", minimum=0, maximum=100)
     learning_rate: float = setting(1.0e-3, "step size", minimum=0.0)
 
 
@@ -144,3 +146,5 @@ def register(catalog: Registrar) -> None:
         "improve": [{"name": "step", "steps": 7}],
     }
     catalog.preset("small", values, doc="a small one", source="nobody 2020")
+    broken = {**values, "improve": [{"name": "step", "steps": 101}]}
+    catalog.preset("broken", broken, doc="a wrong one", source="nobody 2020")

@@ -1,0 +1,58 @@
+"""Distributions that exist only for a test, installed the way pip does it: metadata and a module on the path."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from evoweights import plugin_sources
+
+Install = Callable[..., None]
+
+
+@pytest.fixture(autouse=True)
+def no_built_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what a test installs is there."""
+    monkeypatch.setattr(plugin_sources, "BUILT_IN", ())
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """``install("foo", code)`` makes distribution evoweights-foo with module fake_foo and entry point foo."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    before = set(sys.modules)
+
+    def put(name: str, code: str, *, version: str = "1.0", distribution: str | None = None) -> None:
+        distribution = distribution or f"evoweights-{name}"
+        (site / f"fake_{name}.py").write_text(code)
+        info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[evoweights]\n{name} = fake_{name}\n")
+
+    yield put
+    for each in set(sys.modules) - before:
+        if each.startswith(("fake_", "evoweights_local_")):
+            del sys.modules[each]
+
+
+GOOD = '''
+from dataclasses import dataclass
+from typing import ClassVar
+from evoweights import hookimpl, setting
+
+@dataclass(frozen=True)
+class Thing:
+    """Does a thing."""
+    name: ClassVar[str] = "thing"
+    source: ClassVar[str] = "nobody 2020"
+    size: int = setting(1, "how much", minimum=1)
+
+@hookimpl
+def register(catalog):
+    catalog.add("operator", Thing)
+'''
+"""A plugin with one operator, called thing."""
