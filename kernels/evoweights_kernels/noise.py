@@ -14,7 +14,8 @@ from evoweights_kernels.errors import KernelError
 from evoweights_kernels.roles import Chance, Noise, Normal, Uniform, check_bits
 from evoweights_kernels.scalars import chance_threshold, to_uint64
 
-_CHUNK_TILES = 256
+CHUNK_TILES = 32
+"""Tiles at a time: cache-sized, and below the size from which torch shares each single operation among threads."""
 
 
 def philox(c0: Tensor, c1: Tensor, c2: Tensor, c3: Tensor, key: tuple[int, int]) -> Tensor:
@@ -114,8 +115,8 @@ def _per_gene(
     lanes = k.lanes_per_tile(bits)
     first, last = first_gene // k.TILE, -(-(first_gene + count) // k.TILE)
     parts = []
-    for start in range(first, max(last, first + 1), _CHUNK_TILES):
-        stop = min(start + _CHUNK_TILES, last)
+    for start in range(first, max(last, first + 1), CHUNK_TILES):
+        stop = min(start + CHUNK_TILES, last)
         drawn = words(seed, stream, torch.arange(start * lanes, stop * lanes))
         planes = convert(drawn.view(4, stop - start, lanes))
         parts.append(torch.stack(planes, dim=1).flatten())

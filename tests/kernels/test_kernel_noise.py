@@ -21,7 +21,7 @@ from evoweights_kernels import (
     where,
 )
 
-COUNT = 1 << 20
+COUNT = 1 << 18
 
 
 @pytest.mark.parametrize("bits", (32, 16, 8))

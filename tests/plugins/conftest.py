@@ -1,14 +1,13 @@
 """Distributions that exist only for a test, installed the way pip does it: metadata and a module on the path."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fake_distributions import Install
 
 from evoweights import plugin_sources
-
-Install = Callable[..., None]
 
 
 @pytest.fixture(autouse=True)
@@ -37,22 +36,3 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     for each in set(sys.modules) - before:
         if each.startswith(("fake_", "evoweights_local_")):
             del sys.modules[each]
-
-
-GOOD = '''
-from dataclasses import dataclass
-from typing import ClassVar
-from evoweights import hookimpl, setting
-
-@dataclass(frozen=True)
-class Thing:
-    """Does a thing."""
-    name: ClassVar[str] = "thing"
-    source: ClassVar[str] = "nobody 2020"
-    size: int = setting(1, "how much", minimum=1)
-
-@hookimpl
-def register(catalog):
-    catalog.add("operator", Thing)
-'''
-"""A plugin with one operator, called thing."""

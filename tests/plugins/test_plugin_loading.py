@@ -3,7 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import GOOD, Install
+from fake_distributions import GOOD, Install
 
 from evoweights.errors import PluginError, UsageError
 from evoweights.plugin_sources import installed_plugins

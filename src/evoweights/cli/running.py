@@ -79,7 +79,7 @@ def validate(
     say(f"{config}: valid.")
     say_rows(_plan(loaded))
     if not schema_only:
-        from evoweights.session import estimate
+        from evoweights.planning import estimate
 
         say_rows(estimate_rows(estimate(loaded)))
 

@@ -10,7 +10,9 @@ def size_text(count: int) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Seconds as ``340 ms``, ``12 s``, ``5 min 3 s``, ``7 h 12 min`` or ``2 d 4 h``."""
+    """Seconds as ``80 us``, ``340 ms``, ``5.0 s``, ``5 min 3 s``, ``7 h 12 min`` or ``2 d 4 h``."""
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} us"
     if seconds < 10:
         return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
     whole = round(seconds)
