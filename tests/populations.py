@@ -61,7 +61,7 @@ def scene_of(size, *, actors=(0,), failed=(), scores=None, train_losses=None):
     return Scene(tuple(actors), healthy, scores or losses, train_losses or losses)
 
 
-def vary_(population, *operators, scene=None, seed=1, backend="cpu", optimizer_state="keep", generation=3, first=0):
+def vary_(population, *operators, scene=None, seed=1, backend="reference", optimizer_state="keep", generation=3, first=0):
     """Vary with entries labelled ``0-name``, ``1-name``, ... (from ``first``), as a configuration labels them."""
     return vary(
         population,

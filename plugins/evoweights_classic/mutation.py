@@ -34,7 +34,7 @@ class Mutation(GeneOperator):
         return {"sigma": self.sigma, "touched": self.rate}
 
     def tile_scalars(self, layout: "Layout", target: "Tensor") -> "Mapping[str, Tensor]":
-        """The scale of each tile: the RMS of the tensor it lies in, or 1."""
+        """The scale of each tile: the RMS of the tensor it lies in, or 1. Genes that are not finite count as 0."""
         import torch
 
         scale = torch.ones(layout.size // TILE, device=target.device)
@@ -43,5 +43,6 @@ class Mutation(GeneOperator):
         for segment in layout.segments:
             first, last = segment.start // TILE, -(-(segment.start + segment.count) // TILE)
             if segment.count:
-                scale[first:last] = segment.view(target).float().square().mean().sqrt()
+                finite = segment.view(target).float().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+                scale[first:last] = finite.square().mean().sqrt()
         return {"scale": scale}

@@ -97,7 +97,7 @@ def _explained(origin: Origin, what: str) -> Iterator[None]:
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, ImportError) as error:
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         source = "on the hub" if origin.hub else "on this machine"
-        raise DataError(f"task.model: the {what} of {origin.label!r} ({source}) cannot be read: {first}") from error
+        raise DataError(f"task.model: the {what} of {origin.label!r} ({source}) cannot be used: {first}") from error
 
 
 def open_config(origin: Origin, settings: LanguageModel, vocabulary: Vocabulary) -> "PretrainedConfig":
@@ -202,12 +202,13 @@ def build_model(
                 f"{missing[0]}. Fetch or save the folder again."
             )
     else:
-        model = transformers.AutoModelForCausalLM.from_config(
-            with_layers(config, layers),
-            attn_implementation=ATTENTION,
-            trust_remote_code=False,
-            dtype=torch.float32,
-        )
+        with _explained(origin, "architecture"):
+            model = transformers.AutoModelForCausalLM.from_config(
+                with_layers(config, layers),
+                attn_implementation=ATTENTION,
+                trust_remote_code=False,
+                dtype=torch.float32,
+            )
         # Buffers such as rotary frequencies stay in float32, as they do in a model that is loaded.
         for parameter in model.parameters():
             parameter.data = parameter.data.to(dtype)

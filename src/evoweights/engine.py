@@ -3,9 +3,10 @@
 import logging
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -59,6 +60,7 @@ class Engine:
     world: World
     info: RunInfo
     stop: StopRequest
+    environment: Mapping[str, Any]
     _seconds: dict[str, float] = field(default_factory=dict)
     _best_on_disk: int | None = None
     _last_save: float = field(default_factory=time.monotonic)
@@ -74,11 +76,12 @@ class Engine:
         if self.world.progress.generation == 0 and self.world.progress.turn is None:
             self._score(-1)
         while self.world.progress.generation < self.config.generations:
-            self._one_generation()
+            self.one_generation()
         self._score(self.config.generations - 1)
         self._save_best()
 
-    def _one_generation(self) -> None:
+    def one_generation(self) -> None:
+        """Turn, improve, vary, evaluate, select, record; and a checkpoint if one is due."""
         generation = self.world.progress.generation
         noise = Noise(self.config.seed).at("generation", generation)
         started, self._seconds = time.perf_counter(), {}
@@ -268,7 +271,11 @@ class Engine:
         started = time.perf_counter()
         unchanged = self.world.unchanged()
         folder = self.run.checkpoints.save(
-            self.world.progress.ticks, self.world.files(), self.world.state(), unchanged=unchanged
+            self.world.progress.ticks,
+            self.world.files(),
+            self.world.state(),
+            unchanged=unchanged,
+            environment=self.environment,
         )
         self.world.mark_saved()
         self._save_best()

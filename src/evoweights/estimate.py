@@ -10,8 +10,9 @@ class Estimate:
     ``steps`` and ``tokens`` are of the whole run; ``seconds`` is ``steps`` at the speed of the few that were timed,
     without evaluation and checkpoints, and None if none was.
 
-    ``device_bytes`` is what stays allocated where individuals train, ``activation_bytes`` what a forward pass keeps there for
-    its backward (None if nothing trains), ``host_bytes`` and ``disk_bytes`` what the rest of the population takes; ``checkpoint_bytes`` is one checkpoint.
+    ``device_bytes`` is what stays allocated where individuals train, ``activation_bytes`` what a forward pass keeps
+    there for its backward (None if nothing trains). ``host_bytes`` and ``disk_bytes`` are the rest of the population,
+    ``checkpoint_bytes`` is one checkpoint.
     """
 
     device: str
@@ -30,3 +31,8 @@ class Estimate:
     tokens: int
     seconds_per_step: float | None
     seconds: float | None
+
+    @property
+    def fits_on_disk(self) -> bool:
+        """Whether there is room for a checkpoint beside the one before it, with a little to spare."""
+        return self.free_disk_bytes >= 2.2 * self.checkpoint_bytes

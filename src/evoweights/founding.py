@@ -1,5 +1,6 @@
 """Founding a population: the live module mounted on its buffers, and every individual's first weights."""
 
+import gc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def found(
     for row in range(blueprint.size):
         with seeded(noise.at("individual", row)), torch.no_grad():
             blueprint.initialise(row)
+        # A model that was built only to be copied is a cycle of modules; without this they pile up, one for each row.
+        gc.collect()
         if shared is None:
             shared = mounted.shared.weights.clone()
         mounted.shared.weights.copy_(shared)

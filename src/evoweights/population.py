@@ -112,7 +112,7 @@ class _DiskRows:
 class Population:
     """N individuals of one layout: for each a vector of weights, the slots that components declared, and its buffers.
 
-    ``unsaved`` are the rows whose tensors have changed since the last checkpoint.
+    ``unsaved`` are the rows whose tensors have changed since the last checkpoint; ``nbytes`` is the size of all rows.
     """
 
     def __init__(
@@ -122,8 +122,8 @@ class Population:
             raise UsageError(f"population.home: {home!r} is none of {', '.join(HOMES)}.")
         dtypes = {WEIGHTS: layout.dtype}
         dtypes |= {slot.name: layout.dtype if slot.role == "personal_best" else torch.float32 for slot in slots}
-        genes = size * layout.size
-        home = resolve_home(home, genes * sum(each.itemsize for each in dtypes.values()), device)
+        self.nbytes = size * layout.size * sum(each.itemsize for each in dtypes.values())
+        home = resolve_home(home, self.nbytes, device)
         self.layout, self.size, self.home, self.slots = layout, size, home, tuple(slots)
         self._rows: dict[str, _MemoryRows | _DiskRows] = {}
         for name, dtype in dtypes.items():

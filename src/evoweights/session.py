@@ -3,10 +3,11 @@
 import dataclasses
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,6 +28,8 @@ from evoweights.stopping import StopRequest, stop_on_signals
 from evoweights.task import Task, TaskPlace
 from evoweights.world import World
 from evoweights_kernels import choose_backend
+
+_LOG = logging.getLogger("evoweights")
 
 
 def config_of_run(folder: Path) -> RunConfig:
@@ -59,17 +62,18 @@ def run(config: RunConfig, *, fresh: bool = False) -> RunResult:
         EvoweightsError: what ended it; the run directory says FAILED, or nothing if it was asked to stop.
     """
     device = resolve_device(config.device)
+    here = environment(str(device))
     folder = RunDirectory.open(
         Path(config.output),
         config.name,
         config_text=config.text,
         overrides=config.overrides,
-        environment=environment(str(device)),
+        environment=here,
         fresh=fresh,
         keep=config.checkpoint.keep,
     )
     with folder, _log_to(folder.log_path), stop_on_signals() as stop:
-        engine = open_engine(config, folder, device, stop)
+        engine = open_engine(config, folder, device, stop, here)
         engine.hooks.call("run_started", info=engine.info)
         try:
             engine.to_end()
@@ -85,17 +89,25 @@ def run(config: RunConfig, *, fresh: bool = False) -> RunResult:
     return result
 
 
-def open_engine(config: RunConfig, folder: RunDirectory, device: torch.device, stop: StopRequest) -> Engine:
-    """Open the task, found the population, and put back the newest intact checkpoint if there is one."""
+def open_engine(
+    config: RunConfig, folder: RunDirectory, device: torch.device, stop: StopRequest, here: Mapping[str, Any]
+) -> Engine:
+    """Open the task, found the population, and put back the newest intact checkpoint if there is one.
+
+    Raises:
+        ResourceError: there is no room for two checkpoints.
+    """
     task = open_task(config, folder.folder, device)
     population, mounted = _found(config, task, device, folder.folder / "population")
     world = World(population, mounted)
     checkpoint = folder.checkpoints.latest()
     if checkpoint is not None:
         world.restore(checkpoint.state, checkpoint.tensors)
+        _warn_of_another_environment(checkpoint.environment, here)
+    folder.checkpoints.check_space(world.nbytes())
     folder.rewind(world.progress.generation)
     info = RunInfo(
-        name=config.name,
+        name=folder.name,
         folder=folder.folder,
         seed=config.seed,
         generations=config.generations,
@@ -109,7 +121,18 @@ def open_engine(config: RunConfig, folder: RunDirectory, device: torch.device, s
         device=str(device),
         references=dict(task.references()),
     )
-    return Engine(config, folder, config.hooks, task, world, info, stop)
+    return Engine(config, folder, config.hooks, task, world, info, stop, here)
+
+
+def _warn_of_another_environment(then: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    """Bits are promised only on the same software, device and threads; say what is not the same."""
+    changed = [
+        f"{key} was {then[key]}, is {here[key]}"
+        for key in ("torch_threads", "device", "machine", "versions")
+        if key in then and then[key] != here[key]
+    ]
+    if changed:
+        _LOG.warning("the run continues in another environment, so its bits may differ: %s", "; ".join(changed))
 
 
 def open_task(config: RunConfig, folder: Path, device: torch.device) -> Task:

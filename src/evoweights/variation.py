@@ -105,13 +105,13 @@ def _rewrite_(
         _rewrite_tensors_(population, first, pair, source, [each.name for each in segments], place)
         return "torch"
     target = population.row(pair.target)
-    calls = [
-        gene_call(population, entry.operator, pair, target, source, noise.at(entry.label))
-        for entry in group
-        if isinstance(entry.operator, GeneOperator)
-    ]
     live = population.layout.live(segments, device=target.device)
     try:
+        calls = [
+            gene_call(population, entry.operator, pair, target, source, noise.at(entry.label))
+            for entry in group
+            if isinstance(entry.operator, GeneOperator)
+        ]
         return apply_(calls, seed=noise.seed, live=live, backend=backend)
     except KernelError as error:
         names = " + ".join(entry.label for entry in group)
@@ -209,7 +209,7 @@ def _carry_optimizer_state_(population: Population, pair: Pair, source: _Source,
         population.individuals[pair.target].counters = dict(source.individual.counters)
 
 
-def distance(population: Population, *, sample: int = 2**16) -> float | None:
+def distance(population: Population, *, sample: int = 2**14) -> float | None:
     """Mean over pairs of ``|a - b| / |a|`` (Euclidean norms) on at most ``sample`` evenly spread genes; None below two."""
     if population.size < 2:
         return None

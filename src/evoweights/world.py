@@ -33,6 +33,12 @@ class World:
             files["champion"] = lambda: champion.tensors
         return files
 
+    def nbytes(self) -> int:
+        """About the size of a checkpoint: all rows, the shared part, and the champion."""
+        shared = self.mounted.shared
+        state = shared.weights.nbytes + sum(slot.nbytes for slot in shared.slots.values())
+        return self.population.nbytes + state + self.mounted.own.weights.nbytes + shared.weights.nbytes
+
     def unchanged(self) -> set[str]:
         """The files that are the same as in the last checkpoint."""
         rows = {_file(row) for row in range(self.population.size) if row not in self.population.unsaved}

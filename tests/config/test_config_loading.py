@@ -91,6 +91,16 @@ def test_defaults_are_those_of_the_components() -> None:
     assert config.output == Path("runs") and config.improve == config.vary == ()
 
 
+def test_default_component_can_be_set_without_naming_it() -> None:
+    assert load(f"name: x\n{GOOD}turn: {{count: 2}}\n").turn == RoundRobin(count=2)
+
+
+def test_override_of_a_default_is_gone_at_the_next_load() -> None:
+    assert load(f"name: x\n{GOOD}", ("observers.0.quiet=true", "turn.count=3")).turn.count == 3
+    config = load(f"name: x\n{GOOD}")
+    assert config.observers[0] == Console(quiet=False) and config.turn.count == 1
+
+
 def test_run_is_called_like_its_file_unless_it_says_otherwise() -> None:
     Path("some_run.yaml").write_text(GOOD)
     assert load_config("some_run.yaml").name == "some_run"
@@ -153,6 +163,11 @@ def test_overrides_change_what_is_there_and_what_is_default() -> None:
     assert config.improve[0].phase.stop is None and not config.observers[0].quiet and config.population == Pop(8)
     assert config.overrides == overrides
     assert load(GOOD + "name: x\n", ("observers.0.quiet=true",)).observers[0].quiet
+
+
+def test_mistake_in_an_overridden_mapping_is_the_command_lines() -> None:
+    with pytest.raises(UsageError, match=r"^command line: task\.layers: found 99"):
+        load(FULL, ("task={name: toy, model: x, layers: 99}",))
 
 
 def test_later_override_wins() -> None:

@@ -21,7 +21,6 @@ from populations import (
     BACKENDS,
     bits,
     contents,
-    fill_,
     flat_layout,
     mixed_layout,
     population_of,
@@ -74,6 +73,7 @@ def test_every_registered_operator_is_tested_with_other_settings():
 
 
 @every_operator
+@settings(max_examples=10)
 @given(layout=layouts(), seed=st.integers(0, 2**32), direction=st.sampled_from(DIRECTIONS))
 def test_rows_that_are_no_target_keep_every_byte(operator, layout, seed, direction):
     """G02, X11: sources are read only."""
@@ -119,6 +119,7 @@ def test_something_in_scope_changes(operator):
 
 
 @every_operator
+@settings(max_examples=8)
 @given(layout=layouts(), seed=st.integers(0, 2**32))
 def test_rewritten_tensors_keep_their_shape_and_dtype_and_carry_no_gradient(operator, layout, seed):
     """G01, G12: also for empty, 0-d and 5-d tensors."""
@@ -184,10 +185,9 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(operator, dt
         vary_(population, operator, seed=seed)
         made.append(contents(population))
     assert made[0] == made[1]
-    rounds_at_random = dtype == torch.bfloat16 and operator != with_settings(ArithmeticCrossover(), scope="all")
     if is_random(operator):
         assert made[0] != made[2]
-    elif not rounds_at_random:
+    elif dtype == torch.float32:
         assert made[0] == made[2]
 
 
@@ -220,7 +220,7 @@ def test_nothing_global_is_drawn_from_or_changed(operator):
 def bytes_of_every_operator():
     for operator in OPERATORS:
         population = filled(mixed_layout(torch.bfloat16), operator)
-        vary_(population, operator, seed=2**64 - 1)
+        vary_(population, operator, seed=2**64 - 1, backend="reference")
         yield digest(population)
 
 
@@ -260,20 +260,36 @@ def test_entries_act_in_their_order():
 fusible = [each for each in OPERATORS if not isinstance(each, Mutation) or each.relative_to == "nothing"]
 
 
-@every_dtype
-@settings(max_examples=40)
-@given(st.lists(st.sampled_from(fusible), min_size=2, max_size=3), st.integers(0, 99), st.sampled_from(("current_to_others", "best_to_others")))
-def test_one_fused_launch_is_the_operators_one_after_the_other(dtype, acting, seed, direction):
-    """The bits agree, also where bfloat16 is rounded between the operators."""
-    acting = [with_settings(each, direction=direction, scope="all") for each in acting]
-    fused = filled(mixed_layout(dtype), *acting, seed=seed, extreme_share=0.1)
-    apart = filled(mixed_layout(dtype), *acting, seed=seed, extreme_share=0.1)
-    records = vary_(fused, *acting, seed=seed)
-    assert len(records) == 2
-    assert all(len(record.operators) == len(acting) for record in records)
+def fused_and_apart(acting, dtype, seed, backend):
+    """What one vary of all makes, and what one vary after the other makes."""
+    fused, apart = (filled(mixed_layout(dtype), *acting, seed=seed, extreme_share=0.1) for _ in range(2))
+    records = vary_(fused, *acting, seed=seed, backend=backend)
+    assert [len(record.operators) for record in records] == [len(acting)] * 2
     for index, each in enumerate(acting):
-        vary_(apart, each, seed=seed, first=index)
-    assert contents(fused) == contents(apart)
+        vary_(apart, each, seed=seed, first=index, backend="reference")
+    return contents(fused), contents(apart)
+
+
+@every_dtype
+@settings(max_examples=12)
+@given(
+    st.lists(st.sampled_from(fusible), min_size=2, max_size=3),
+    st.integers(0, 99),
+    st.sampled_from(("current_to_others", "best_to_others")),
+)
+def test_one_fused_launch_is_the_operators_one_after_the_other(dtype, acting, seed, direction):
+    """Bit for bit, also where bfloat16 is rounded between the operators. Triton's interpreter compiles nothing."""
+    acting = [with_settings(each, direction=direction, scope="all") for each in acting]
+    fused, apart = fused_and_apart(acting, dtype, seed, "triton")
+    assert fused == apart
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@every_dtype
+def test_the_usual_pipeline_fuses_on_every_target(backend, dtype):
+    acting = (PSO(), Crossover(), Mutation(sigma=0.5, rate=0.4, relative_to="nothing"))
+    fused, apart = fused_and_apart(acting, dtype, 5, backend)
+    assert fused == apart
 
 
 def test_relative_mutation_measures_the_weights_before_the_launch():
@@ -329,7 +345,7 @@ def test_a_genome_in_chunks_is_the_genome_as_a_whole(operator, dtype, chunk, see
 @every_operator
 @every_dtype
 @given(size=st.sampled_from(SIZES), seed=st.integers(0, 2**64 - 1), share=st.sampled_from((0.0, 0.5)))
-@settings(max_examples=5)
+@settings(max_examples=4)
 def test_every_target_makes_the_same_bits(operator, dtype, size, seed, share):
     """G18, also with extreme numbers."""
     made = []
@@ -345,15 +361,13 @@ def test_every_target_makes_the_same_bits(operator, dtype, size, seed, share):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_every_target_leaves_what_is_out_of_scope(backend):
     """G16 for several segments, and with several operators in one launch."""
-    acting = (PSO(), Crossover(), Mutation(rate=0.5, relative_to="nothing"))
+    acting = (PSO(), Crossover(), Mutation(sigma=0.5, rate=0.4, relative_to="nothing"))
     for dtype in DTYPES:
-        population, expected = filled(mixed_layout(dtype), *acting), filled(mixed_layout(dtype), *acting)
+        population, before = filled(mixed_layout(dtype), *acting), filled(mixed_layout(dtype), *acting)
         vary_(population, *acting, backend=backend)
-        vary_(expected, *acting, backend="reference")
-        assert contents(population) == contents(expected)
-        fill_(expected, seed=0)
         outside = ~scope_mask(population.layout, "matrices")
-        assert bits(population.row(1)[outside]) == bits(expected.row(1)[outside])
+        assert bits(population.row(1)[outside]) == bits(before.row(1)[outside])
+        assert bits(population.row(1)[~outside]) != bits(before.row(1)[~outside])
 
 
 @every_operator
@@ -364,7 +378,7 @@ def test_the_homes_agree(operator, direction, tmp_path):
         population = population_of(
             mixed_layout(torch.bfloat16), 3, slots=slots_of(operator), home=home, folder=tmp_path
         )
-        vary_(population, operator, optimizer_state="copy")
+        vary_(population, operator, optimizer_state="copy", backend="cpu")
         made.append(contents(population))
     assert made[0] == made[1] == made[2]
 
@@ -374,6 +388,7 @@ def test_the_homes_agree(operator, direction, tmp_path):
 
 @every_operator
 @every_dtype
+@settings(max_examples=8)
 @given(seed=st.integers(0, 2**32), share=st.sampled_from((0.0, 0.5, 1.0)))
 def test_finite_genes_never_become_nan(operator, dtype, seed, share):
     """G14."""
@@ -384,6 +399,7 @@ def test_finite_genes_never_become_nan(operator, dtype, seed, share):
 
 
 @every_operator
+@settings(max_examples=4)
 @given(seed=st.integers(0, 2**32))
 def test_a_nan_stays_in_its_gene(operator, seed):
     """G15: whether it is the target's or the source's."""

@@ -9,7 +9,20 @@ from evoweights.seeds import Noise
 from evoweights.task import TaskPlace
 from evoweights_lm import LanguageModel
 
-WORDS = "gene genome individual population task turn improve vary evaluate select generation run".split()
+WORDS = [
+    "gene",
+    "genome",
+    "individual",
+    "population",
+    "task",
+    "turn",
+    "improve",
+    "vary",
+    "evaluate",
+    "select",
+    "run",
+    "row",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +39,9 @@ def no_network(monkeypatch):
 def text_file(tmp_path: Path) -> Path:
     """About 20 kB of text in lines, with letters outside ASCII."""
     path = tmp_path / "corpus.txt"
-    lines = [f"{number}: the {WORDS[number * 7 % 12]} of a naïve {WORDS[number * 5 % 11]} – ok\n" for number in range(500)]
+    lines = [
+        f"{number}: the {WORDS[number * 7 % 12]} of a naïve {WORDS[number * 5 % 11]} … ok\n" for number in range(500)
+    ]
     path.write_text("".join(lines), encoding="utf-8")
     return path
 

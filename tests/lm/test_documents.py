@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from evoweights.errors import DataError
 from evoweights_lm.documents import find_files, refuse_overlap, split_tail, text_source
 
-documents = st.lists(
-    st.text(st.sampled_from("ab \n"), max_size=40), min_size=1, max_size=6
-).filter(lambda each: sum(map(len, each)) >= 2)
+documents = st.lists(st.text(st.sampled_from("ab \n"), max_size=40), min_size=1, max_size=6).filter(
+    lambda each: sum(map(len, each)) >= 2
+)
 
 
 @given(documents, st.floats(0.0001, 0.9))
@@ -54,7 +54,9 @@ def test_line_endings_and_marks_are_kept_as_they_are(tmp_path):
 
 
 def test_a_pattern_that_matches_nothing_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"task\.files: '.*/\*\.txt' matches no file \(looked in .*\)\. Correct the path"):
+    with pytest.raises(
+        DataError, match=r"task\.files: '.*/\*\.txt' matches no file \(looked in .*\)\. Correct the path"
+    ):
         find_files([str(tmp_path / "*.txt")], where="task.files")
 
 

@@ -1,3 +1,4 @@
+import itertools
 import os
 import time
 
@@ -49,7 +50,7 @@ def test_both_formats_give_back_what_was_written(tmp_path_factory, values):
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=5).filter(lambda each: sum(each) > 1), st.floats(0.0001, 0.9))
 def test_splitting_shards_keeps_the_stream_and_the_places(lengths, share):
     edges = np.cumsum([0, *lengths])
-    shards = [Shard("file", 0, np.arange(start, end)) for start, end in zip(edges, edges[1:], strict=False)]
+    shards = [Shard("file", 0, np.arange(start, end)) for start, end in itertools.pairwise(edges)]
     train, validation = split_shards(shards, share)
     assert train and validation
     joined = np.concatenate([shard.tokens for shard in [*train, *validation]])
@@ -129,7 +130,9 @@ def test_files_without_header_that_are_no_token_ids_are_named(tmp_path, content,
 def test_a_shard_cut_anywhere_is_found_and_the_offset_named(tmp_path_factory, cut):
     path = llmc(tmp_path_factory.mktemp("cut") / "bad.bin", range(100))
     path.write_bytes(path.read_bytes()[:cut])
-    message = rf"bad\.bin: its header promises 100 tokens, which makes 1224 bytes, but it ends at offset {cut}\. The file"
+    message = (
+        rf"bad\.bin: its header promises 100 tokens, which makes 1224 bytes, but it ends at offset {cut}\. The file"
+    )
     with pytest.raises(DataError, match=message):
         open_shard(path)
 
@@ -153,9 +156,7 @@ def test_a_header_cannot_be_taken_for_gpt2_tokens():
 def test_shards_are_checked_once_and_again_when_they_change(tmp_path, place_at, monkeypatch):
     path = nanogpt(tmp_path / "a.bin", np.arange(200))
     counted = []
-    monkeypatch.setattr(
-        "evoweights_lm.shards.count_ids", lambda *arguments: counted.append(1) or count_ids(*arguments)
-    )
+    monkeypatch.setattr("evoweights_lm.shards.count_ids", lambda *arguments: counted.append(1) or count_ids(*arguments))
     first = settings(path).open(place_at())
     assert len(counted) == 2
     again = settings(path).open(place_at())

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +16,7 @@ def streams(draw):
     context = draw(st.integers(2, 9))
     lengths = draw(st.lists(st.integers(1, 70), min_size=1, max_size=4).filter(lambda each: max(each) > context))
     edges = np.cumsum([0, *lengths])
-    return [np.arange(start, end) for start, end in zip(edges, edges[1:], strict=False)], context
+    return [np.arange(start, end) for start, end in itertools.pairwise(edges)], context
 
 
 @given(st.integers(1, 5000), st.integers(0, 2**63 - 1))
@@ -81,6 +83,8 @@ def test_pieces_too_short_for_a_window_are_left_out():
 
 
 def test_a_corpus_without_a_window_says_how_many_tokens_it_has_and_needs():
-    with pytest.raises(DataError, match=r"validation text: 4 tokens are too few .* context 4 .* \(5\)\. Give more text"):
+    with pytest.raises(
+        DataError, match=r"validation text: 4 tokens are too few .* context 4 .* \(5\)\. Give more text"
+    ):
         open_windows([np.arange(4)], 4, what="validation text")
     assert Windows((), 4).count == 0

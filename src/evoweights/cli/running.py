@@ -140,22 +140,25 @@ def _phases(entries: "Sequence[Scheduled]") -> str:
 def estimate_rows(estimate: "Estimate") -> list[tuple[str, str]]:
     """An estimate in words, one row for each subject."""
     shared = f" and {estimate.shared_genes:,} shared" if estimate.shared_genes else ""
-    places = (
-        (estimate.device, estimate.device_bytes),
-        ("host", estimate.host_bytes),
-        ("disk", estimate.disk_bytes),
-    )
+    space = f"{size_text(estimate.checkpoint_bytes)}, {size_text(estimate.free_disk_bytes)} free"
     rows = [
         ("genes", f"{estimate.genes:,} in each of {estimate.individuals} individuals{shared}"),
         ("backend", estimate.backend),
-        (
-            "memory",
-            ", ".join(f"{size_text(count)} {place}" for place, count in places if count) + ", without activations",
-        ),
-        ("checkpoint", f"{size_text(estimate.checkpoint_bytes)} each, {size_text(estimate.free_disk_bytes)} free"),
+        ("memory", ", ".join(_memory(estimate))),
+        ("checkpoint", space + ("" if estimate.fits_on_disk else ": TOO LITTLE, one is written beside the last")),
         ("work", f"{estimate.steps:,} steps, {estimate.tokens:,} tokens"),
     ]
     if estimate.seconds is not None and estimate.seconds_per_step is not None:
         speed = f"{duration_text(estimate.seconds_per_step)} a step"
         rows.append(("time", f"{duration_text(estimate.seconds)} at {speed}, without evaluation and checkpoints"))
     return rows
+
+
+def _memory(estimate: "Estimate") -> list[str]:
+    places = (
+        (f"on {estimate.device}", estimate.device_bytes),
+        ("for activations", estimate.activation_bytes),
+        ("in host memory", estimate.host_bytes),
+        ("on disk", estimate.disk_bytes),
+    )
+    return [f"{size_text(count)} {place}" for place, count in places if count]
