@@ -118,7 +118,7 @@ def torch_swarm(t: dict[str, Tensor]) -> None:
 
 
 def fused_adamw(t: dict[str, Tensor]) -> Callable[[], object]:
-    """torch's own fused AdamW on one flat parameter."""
+    """Torch's own fused AdamW on one flat parameter."""
     parameter = torch.nn.Parameter(t["x"].clone())
     parameter.grad = t["gradient"].clone()
     return torch.optim.AdamW([parameter], lr=1e-3, weight_decay=0.1, betas=(0.9, 0.95), fused=True).step

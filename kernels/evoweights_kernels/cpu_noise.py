@@ -7,12 +7,12 @@ _BITS_TYPE = {32: "uint32", 16: "uint16", 8: "uint8"}
 
 
 def scratch(number: int, source: NoiseSource) -> list[str]:
-    """Statements that allocate one source's scratch for a tile."""
-    lines = []
-    if source.as_bits:
+    """Statements that allocate one source's scratch for a tile: its words, and what is made from them."""
+    lines = [f"words{number} = np.empty({4 * k.lanes_per_tile(source.bits)}, np.uint32)"]
+    if source.as_bits and source.bits == 32:
+        lines.append(f"bits{number} = words{number}")
+    elif source.as_bits:
         lines.append(f"bits{number} = np.empty({k.TILE}, np.{_BITS_TYPE[source.bits]})")
-        if source.bits < 32:
-            lines.append(f"words{number} = np.empty({4 * k.lanes_per_tile(source.bits)}, np.uint32)")
     if source.as_normal:
         lines.append(f"normal{number} = np.empty({k.TILE}, np.float32)")
     return lines
@@ -36,22 +36,28 @@ def round_keys() -> list[str]:
 
 
 def fill(number: int, source: NoiseSource) -> list[str]:
-    """Statements that fill one source's scratch for the tile `tile_number` (uint64)."""
+    """Statements that fill one source's scratch for the tile `tile_number` (uint64).
+
+    One loop per step: LLVM chooses the width of its vectors loop by loop, and the rounds' 64-bit products, the
+    narrow integers and the floats of the normals each have another best one.
+    """
     lanes = k.lanes_per_tile(source.bits)
-    body = _philox(number)
-    if source.as_bits:
-        array = f"bits{number}" if source.bits == 32 else f"words{number}"
-        body += [f"{array}[{word * lanes} + lane] = c{word}" for word in range(4)]
-    if source.as_normal:
-        body += _normals32(number) if source.bits == 32 else _normals16(number)
+    body = _philox(number) + [f"words{number}[{word * lanes} + lane] = c{word}" for word in range(4)]
     lines = [
         f"first_lane = tile_number * uint64({lanes})",
         f"lane_low = uint32(first_lane & uint64({k.MASK32:#x}))",
         "lane_high = uint32(first_lane >> uint64(32))",
-        f"for lane in range({lanes}):",
-        *("    " + line for line in body),
+        *_loop(lanes, body),
     ]
-    return lines + (_unpack(number, source.bits, lanes) if source.as_bits and source.bits < 32 else [])
+    if source.as_bits and source.bits < 32:
+        lines += _unpack(number, source.bits, lanes)
+    if source.as_normal:
+        lines += _normals32(number) if source.bits == 32 else _normals16(number)
+    return lines
+
+
+def _loop(lanes: int, body: list[str]) -> list[str]:
+    return [f"for lane in range({lanes}):", *("    " + line for line in body)]
 
 
 def _philox(number: int) -> list[str]:
@@ -75,35 +81,39 @@ def _philox(number: int) -> list[str]:
 
 
 def _unpack(number: int, bits: int, lanes: int) -> list[str]:
-    """A loop of its own: narrow stores among the rounds would make LLVM vectorise those too widely."""
     kind, lines = _BITS_TYPE[bits], []
     for word in range(4):
-        lines += [f"for lane in range({lanes}):", f"    drawn = words{number}[{word * lanes} + lane]"]
+        body = [f"drawn = words{number}[{word * lanes} + lane]"]
         for field in range(32 // bits):
             plane = word * 32 // bits + field
-            lines.append(f"    bits{number}[{plane * lanes} + lane] = {kind}(drawn >> uint32({bits * field}))")
+            body.append(f"bits{number}[{plane * lanes} + lane] = {kind}(drawn >> uint32({bits * field}))")
+        lines += _loop(lanes, body)
     return lines
 
 
 def _normals32(number: int) -> list[str]:
     lines = []
-    for plane, (length, direction) in enumerate((("c0", "c1"), ("c2", "c3"))):
-        lines += _box_muller(f"{length} >> uint32(8)", 24, direction)
-        lines += [
-            f"normal{number}[{plane * 512} + lane] = radius * cosine",
-            f"normal{number}[{plane * 512 + 256} + lane] = radius * sine",
+    for first in (0, 512):
+        length, direction = f"words{number}[{first} + lane] >> uint32(8)", f"words{number}[{first + 256} + lane]"
+        body = [
+            *_box_muller(length, 24, direction),
+            f"normal{number}[{first} + lane] = radius * cosine",
+            f"normal{number}[{first + 256} + lane] = radius * sine",
         ]
+        lines += _loop(256, body)
     return lines
 
 
 def _normals16(number: int) -> list[str]:
     lines = []
     for word in range(4):
-        lines += _box_muller(f"c{word} >> uint32(16)", 16, f"uint32(c{word} << uint32(16))")
-        lines += [
+        body = [
+            f"drawn = words{number}[{word * 128} + lane]",
+            *_box_muller("drawn >> uint32(16)", 16, "uint32(drawn << uint32(16))"),
             f"normal{number}[{word * 256} + lane] = radius * cosine",
             f"normal{number}[{word * 256 + 128} + lane] = radius * sine",
         ]
+        lines += _loop(128, body)
     return lines
 
 

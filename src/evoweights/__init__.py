@@ -6,6 +6,8 @@ What is listed here is the public interface. Importing it imports no torch; a na
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from evoweights.version import __version__
+
 if TYPE_CHECKING:
     from evoweights import errors
     from evoweights.catalog import setting
@@ -32,8 +34,6 @@ if TYPE_CHECKING:
         sqrt,
         where,
     )
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Blueprint",

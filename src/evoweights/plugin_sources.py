@@ -17,6 +17,7 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from evoweights.errors import UsageError, did_you_mean
+from evoweights.version import __version__
 
 GROUP = "evoweights"
 """Entry points of this group are plugins."""
@@ -46,7 +47,6 @@ def is_local(request: str) -> bool:
 
 def built_in_plugins() -> list[Plugin]:
     """The plugins that evoweights comes with, in their order."""
-    from evoweights import __version__
 
     def loader(module: str) -> Callable[[], ModuleType]:
         return lambda: importlib.import_module(module)

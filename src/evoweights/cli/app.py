@@ -33,7 +33,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from evoweights import __version__
+        from evoweights.version import __version__
 
         typer.echo(f"evoweights {__version__}")
         raise typer.Exit

@@ -25,8 +25,8 @@ def doctor(
 
 
 def _versions() -> Iterator[tuple[str, str]]:
-    from evoweights import __version__
     from evoweights.environment import versions
+    from evoweights.version import __version__
 
     yield "evoweights", __version__
     yield "python", f"{platform.python_version()} on {platform.platform()}"

@@ -1,0 +1,52 @@
+"""Turns: pure functions of generation, size and noise."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from populations import share_z
+
+from evoweights.seeds import Noise
+from evoweights_classic import All, RandomTurn, RoundRobin
+
+TURNS = [RoundRobin(), RandomTurn(), RandomTurn(count=3), RandomTurn(count=99), All()]
+generations, sizes = st.integers(0, 10**6), st.integers(1, 9)
+
+
+@pytest.mark.parametrize("turn", TURNS, ids=repr)
+@given(generation=generations, size=sizes, seed=st.integers(0, 2**64 - 1))
+def test_a_turn_is_a_function_of_its_arguments_and_names_existing_rows_once(turn, generation, size, seed):
+    chosen = turn.choose(generation, size, Noise(seed, "turn"))
+    assert chosen == turn.choose(generation, size, Noise(seed, "turn"))
+    assert len(set(chosen.rows)) == len(chosen.rows) >= 1
+    assert all(isinstance(row, int) and 0 <= row < size for row in chosen.rows)
+    assert chosen.steps is None
+    assert chosen.varies
+
+
+@given(generations, sizes)
+def test_round_robin_takes_the_rows_in_order(generation, size):
+    rule, noise = RoundRobin(), Noise(1)
+    rows = [rule.choose(generation + i, size, noise).rows for i in range(size)]
+    assert sorted(rows) == [(row,) for row in range(size)]
+    assert rows[0] == (generation % size,)
+    assert rule.choose(generation + size, size, noise).rows == rows[0]
+
+
+@given(generations, sizes)
+def test_all_is_everyone_in_order(generation, size):
+    assert All().choose(generation, size, Noise(1)).rows == tuple(range(size))
+
+
+@given(generations, sizes, st.integers(1, 12))
+def test_a_random_turn_has_as_many_rows_as_asked_for_or_there_are(generation, size, count):
+    rows = RandomTurn(count=count).choose(generation, size, Noise(generation)).rows
+    assert len(rows) == min(count, size)
+
+
+def test_random_turns_are_uniform_and_differ_between_generations():
+    counts, rounds = Counter(), 2000
+    for generation in range(rounds):
+        counts.update(RandomTurn(count=2).choose(generation, 5, Noise(1).at(generation)).rows)
+    assert all(abs(share_z(counts[row], rounds, 2 / 5)) < 5 for row in range(5))
