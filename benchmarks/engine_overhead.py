@@ -19,10 +19,10 @@ from pathlib import Path
 
 import torch
 
-from evoweights.config_loading import load_config
+from evoweights.config.loading import load_config
 from evoweights.engine import Engine
 from evoweights.environment import environment
-from evoweights.run_dir import RunDirectory
+from evoweights.storage.run_dir import RunDirectory
 from evoweights.session import open_engine
 from evoweights.stopping import StopRequest
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from evoweights.durable import (
+from evoweights.storage.durable import (
     discard,
     disk_errors,
     make_folder,

@@ -11,7 +11,7 @@ from evoweights.version import __version__
 if TYPE_CHECKING:
     from evoweights import errors
     from evoweights.catalog import setting
-    from evoweights.config_loading import load_config
+    from evoweights.config.loading import load_config
     from evoweights.engine import Engine
     from evoweights.hookspecs import hookimpl
     from evoweights.mounted import Blueprint
@@ -68,7 +68,7 @@ __all__ = [
 
 _HOMES = {
     "evoweights.catalog": ("setting",),
-    "evoweights.config_loading": ("load_config",),
+    "evoweights.config.loading": ("load_config",),
     "evoweights.engine": ("Engine",),
     "evoweights.hookspecs": ("hookimpl",),
     "evoweights.mounted": ("Blueprint",),

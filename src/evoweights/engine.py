@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from evoweights.config import RunConfig, Scheduled
+from evoweights.config.run_config import RunConfig, Scheduled
 from evoweights.errors import DivergedError, ResourceError, RunStopped
 from evoweights.operators import Improver, Moment, NonFiniteStep, Scene, Turn
 from evoweights.plugins import Hooks
@@ -18,7 +18,7 @@ from evoweights.mounted import Mounted
 from evoweights.population import best_of
 from evoweights.progress import Progress, TurnProgress
 from evoweights.records import GenerationRecord, ImproveRecord, RunInfo, VaryRecord
-from evoweights.run_dir import RunDirectory
+from evoweights.storage.run_dir import RunDirectory
 from evoweights.scoring import crown, evaluate, select
 from evoweights.seeds import Noise
 from evoweights.stopping import StopRequest

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from evoweights.config import RunConfig
+from evoweights.config.run_config import RunConfig
 from evoweights.engine import Feed
 from evoweights.estimate import Estimate
 from evoweights.founding import collect_slots, mount_blueprint

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from evoweights.config import RunConfig
-from evoweights.config_loading import config_from_text
+from evoweights.config.run_config import RunConfig
+from evoweights.config.loading import config_from_text
 from evoweights.engine import Engine
 from evoweights.environment import environment, peak_memory_bytes
 from evoweights.errors import EvoweightsError, UsageError
@@ -21,7 +21,7 @@ from evoweights.founding import found, mount_blueprint
 from evoweights.mounted import Mounted
 from evoweights.population import WEIGHTS, Population, buffers_among
 from evoweights.records import IndividualSummary, RunInfo, RunResult
-from evoweights.run_dir import RunDirectory
+from evoweights.storage.run_dir import RunDirectory
 from evoweights.scoring import Champion
 from evoweights.seeds import Noise
 from evoweights.stopping import StopRequest, stop_on_signals

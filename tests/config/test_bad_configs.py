@@ -8,7 +8,7 @@ from bad_configs import BAD, GOOD
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evoweights.config_loading import config_from_text, load_config
+from evoweights.config.loading import config_from_text, load_config
 from evoweights.errors import EvoweightsError, UsageError
 
 # Loads every bad configuration in one fresh process and reports the exit codes, and whether torch was imported.

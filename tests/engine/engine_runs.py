@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from evoweights.checkpoints import CheckpointStore
-from evoweights.config import RunConfig
-from evoweights.config_loading import config_from_text
+from evoweights.storage.checkpoints import CheckpointStore
+from evoweights.config.run_config import RunConfig
+from evoweights.config.loading import config_from_text
 
 DIGITS: Mapping[str, Any] = {
     "name": "digits",

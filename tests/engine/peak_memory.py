@@ -11,7 +11,7 @@ from engine_runs import config_in
 from evoweights import session
 from evoweights.environment import peak_memory_bytes
 
-GENES = 2_000_000
+GENES = 4_000_000
 
 
 def main() -> None:

@@ -166,7 +166,7 @@ def test_an_operator_that_raises_ends_the_run_with_its_name(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("policy", ["keep", "reset", "copy"])
 def test_optimizer_state_follows_the_policy_of_the_run(tmp_path: Path, policy: str) -> None:
-    from evoweights.checkpoints import CheckpointStore
+    from evoweights.storage.checkpoints import CheckpointStore
 
     _run(tmp_path, vary=[{"name": "crossover"}], generations=1, optimizer_state=policy)
     checkpoint = CheckpointStore(tmp_path / "runs" / "digits" / "checkpoints").latest()

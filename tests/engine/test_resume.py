@@ -61,7 +61,7 @@ def test_a_stopped_run_continues_to_the_same_bits(
 
 
 def test_a_stop_request_loses_no_step(tmp_path: Path) -> None:
-    from evoweights.checkpoints import CheckpointStore
+    from evoweights.storage.checkpoints import CheckpointStore
 
     with pytest.raises(RunStopped):
         _run(tmp_path, StopAt(10, signal.SIGTERM))

@@ -9,9 +9,9 @@ import torch
 from omegaconf import OmegaConf
 
 from evoweights import session
-from evoweights.checkpoints import CheckpointStore
-from evoweights.config import RunConfig
-from evoweights.config_loading import config_from_text
+from evoweights.storage.checkpoints import CheckpointStore
+from evoweights.config.run_config import RunConfig
+from evoweights.config.loading import config_from_text
 
 MODEL = {"model_type": "gpt2", "n_layer": 4, "n_embd": 16, "n_head": 2, "n_positions": 16, "vocab_size": 256}
 

@@ -82,6 +82,12 @@ def test_pieces_too_short_for_a_window_are_left_out():
     assert list(windows.read(0)) == [100, 101, 102, 103, 104]
 
 
+@given(st.integers(5, 12), st.floats(0, 1, exclude_max=True))
+def test_a_short_piece_is_never_read_beyond_its_end(length, shift):
+    windows = open_windows([np.arange(length), np.arange(100, 200)], 4, what="text")
+    assert len(windows.read(0, shift=shift)) == 5
+
+
 def test_a_corpus_without_a_window_says_how_many_tokens_it_has_and_needs():
     with pytest.raises(
         DataError, match=r"validation text: 4 tokens are too few .* context 4 .* \(5\)\. Give more text"

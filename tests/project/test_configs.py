@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evoweights.config_loading import load_config
+from evoweights.config.loading import load_config
 from evoweights.planning import estimate
 
 ROOT = Path(__file__).parents[2]

@@ -1,4 +1,4 @@
-"""A disk that dies or fails at a chosen call: it stands in for the ``os`` module that ``evoweights.durable`` uses."""
+"""A disk that dies or fails at a chosen call: it stands in for the ``os`` module that ``evoweights.storage.durable`` uses."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from evoweights.checkpoints import CheckpointStore
+from evoweights.storage.checkpoints import CheckpointStore
 
 CHANGES = ("open", "write", "fsync", "ftruncate", "mkdir", "rmdir", "rename", "replace", "link", "unlink")
 

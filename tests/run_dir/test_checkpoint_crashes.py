@@ -11,8 +11,8 @@ import pytest
 import torch
 from disk_faults import FaultyDisk, PowerCut, files_of, fresh_copies, lose, save
 
-from evoweights import durable
-from evoweights.checkpoints import CheckpointStore
+from evoweights.storage import durable
+from evoweights.storage.checkpoints import CheckpointStore
 from evoweights.errors import ResourceError
 
 
@@ -192,8 +192,8 @@ KILLED_SAVES = """
 import os, signal, sys
 from pathlib import Path
 from disk_faults import CHANGES, save
-from evoweights import durable
-from evoweights.checkpoints import CheckpointStore
+from evoweights.storage import durable
+from evoweights.storage.checkpoints import CheckpointStore
 
 class Deadly:
     def __init__(self, calls):

@@ -8,7 +8,7 @@ from disk_faults import files_of, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoweights.checkpoints import CheckpointStore
+from evoweights.storage.checkpoints import CheckpointStore
 from evoweights.errors import CheckpointError, ResourceError, UsageError
 
 

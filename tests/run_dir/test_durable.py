@@ -11,8 +11,8 @@ import torch
 from disk_faults import FaultyDisk, PowerCut, lose
 from safetensors.torch import load_file
 
-from evoweights import durable
-from evoweights.durable import Digest
+from evoweights.storage import durable
+from evoweights.storage.durable import Digest
 from evoweights.errors import ResourceError
 
 
@@ -138,7 +138,7 @@ def test_cleaning_follows_no_link_and_leaves_other_names(tmp_path):
 
 def test_the_run_directory_is_opened_without_importing_torch(tmp_path):
     program = (
-        "import sys; from pathlib import Path; from evoweights.run_dir import RunDirectory\n"
+        "import sys; from pathlib import Path; from evoweights.storage.run_dir import RunDirectory\n"
         f"run = RunDirectory.open(Path({str(tmp_path)!r}), 'r', config_text='a: 1', overrides=[], environment={{}})\n"
         "run.append_metrics({'generation': 0}); run.status(); run.close(); print('torch' in sys.modules)"
     )

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 
-from evoweights.formats import from_json, read_tensors, tensor_chunks, to_json
+from evoweights.storage.formats import from_json, read_tensors, tensor_chunks, to_json
 
 DTYPES = [
     torch.bool,

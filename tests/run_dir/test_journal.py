@@ -8,7 +8,7 @@ from disk_faults import FaultyDisk, PowerCut
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoweights import durable, journal
+from evoweights.storage import durable, journal
 
 LINES = [{"generation": index, "loss": index / 3} for index in range(5)]
 

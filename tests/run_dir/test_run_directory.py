@@ -11,9 +11,9 @@ from disk_faults import FaultyDisk, PowerCut, fresh_copies, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoweights import durable
+from evoweights.storage import durable
 from evoweights.errors import CheckpointError, ResourceError, RunInUseError, UsageError
-from evoweights.run_dir import RunDirectory, RunFinished
+from evoweights.storage.run_dir import RunDirectory, RunFinished
 
 CONFIG = "name: trial\nseed: 42\ngenerations: 40\n"
 

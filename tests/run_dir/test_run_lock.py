@@ -10,13 +10,13 @@ import sys
 import pytest
 
 from evoweights.errors import RunInUseError
-from evoweights.run_dir import RunDirectory
-from evoweights.run_lock import HOLDER, RunLock, holder_of
+from evoweights.storage.run_dir import RunDirectory
+from evoweights.storage.run_lock import HOLDER, RunLock, holder_of
 
 HOLD = """
 import sys
 from pathlib import Path
-from evoweights.run_lock import RunLock
+from evoweights.storage.run_lock import RunLock
 lock = RunLock.acquire(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()

@@ -13,7 +13,7 @@ from evoweights.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from evoweights.catalog import Entry
     from evoweights.plugins import PluginStatus
-    from evoweights.schema import Setting
+    from evoweights.config.schema import Setting
 
 
 def plugins(json: Json = False) -> None:
@@ -71,7 +71,7 @@ def operators(
 
 
 def _say_entry(entry: "Entry") -> None:
-    from evoweights.schema import REQUIRED, plain, settings_of
+    from evoweights.config.schema import REQUIRED, plain, settings_of
 
     say(f"{entry.kind} {entry.name}", bold=True)
     say(f"  {entry.summary}")
@@ -92,7 +92,7 @@ def _yaml(value: Any) -> str:
 
 
 def _entry_json(entry: "Entry") -> dict[str, Any]:
-    from evoweights.schema import settings_of
+    from evoweights.config.schema import settings_of
 
     return {
         "kind": entry.kind,
@@ -105,7 +105,7 @@ def _entry_json(entry: "Entry") -> dict[str, Any]:
 
 
 def _setting_json(each: "Setting") -> dict[str, Any]:
-    from evoweights.schema import REQUIRED, describe, plain
+    from evoweights.config.schema import REQUIRED, describe, plain
 
     required = each.default is REQUIRED
     facts = {key: each.facts.get(key) for key in ("doc", "unit", "minimum", "maximum")}

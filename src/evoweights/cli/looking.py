@@ -11,12 +11,12 @@ from evoweights.cli.output import say, say_json, say_rows
 from evoweights.errors import CheckpointError
 
 if TYPE_CHECKING:
-    from evoweights.run_dir import RunStatus
+    from evoweights.storage.run_dir import RunStatus
 
 
 def status(run: RunFolder, json: Json = False) -> None:
     """Say how a run stands."""
-    from evoweights.run_dir import RunDirectory
+    from evoweights.storage.run_dir import RunDirectory
 
     found = RunDirectory.read(run).status()
     if json:
@@ -30,7 +30,7 @@ def verify(run: RunFolder) -> None:
 
     Every checkpoint and the best individual are read; the exit code is 4 if any is damaged.
     """
-    from evoweights.run_dir import RunDirectory
+    from evoweights.storage.run_dir import RunDirectory
 
     directory = RunDirectory.read(run)
     verdicts = directory.checkpoints.verify()
@@ -52,8 +52,8 @@ def verify(run: RunFolder) -> None:
 
 
 def _generations(folder: Path) -> Any:
-    from evoweights.config_source import parse
-    from evoweights.run_dir import CONFIG
+    from evoweights.config.source import parse
+    from evoweights.storage.run_dir import CONFIG
 
     return parse((folder / CONFIG).read_text(encoding="utf-8"), name=CONFIG).values["generations"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from evoweights.config import RunConfig
+    from evoweights.config.run_config import RunConfig
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file of the run.")]
 Overrides = Annotated[
@@ -38,7 +38,7 @@ def read_config(
     allow_env: list[str] | None,
 ) -> "RunConfig":
     """The configuration that a command's arguments describe; options win over overrides."""
-    from evoweights.config_loading import load_config
+    from evoweights.config.loading import load_config
 
     options = {"name": name, "output": output, "device": device}
     given = [f"{key}={value}" for key, value in options.items() if value is not None]

@@ -22,7 +22,7 @@ from evoweights.cli.output import say, say_rows
 from evoweights.cli.units import duration_text, size_text
 
 if TYPE_CHECKING:
-    from evoweights.config import RunConfig, Scheduled
+    from evoweights.config.run_config import RunConfig, Scheduled
     from evoweights.estimate import Estimate
 
 
@@ -43,8 +43,8 @@ def run(
 
 def resume(run: RunFolder, device: Device = None, allow_env: AllowEnv = None, quiet: Quiet = False) -> None:
     """Continue an unfinished run, given its folder."""
-    from evoweights.config_loading import config_from_text
-    from evoweights.run_dir import OVERRIDES, RunDirectory
+    from evoweights.config.loading import config_from_text
+    from evoweights.storage.run_dir import OVERRIDES, RunDirectory
 
     directory = RunDirectory.read(run.resolve())
     folder = directory.folder
@@ -99,7 +99,7 @@ def _carry_out(config: "RunConfig", *, fresh: bool, quiet: bool) -> None:
 
 def _quieted(config: "RunConfig") -> "RunConfig":
     """The run with every observer that has a setting ``quiet`` made so."""
-    from evoweights.config_loading import with_observers
+    from evoweights.config.loading import with_observers
 
     def quieted(observer: Any) -> Any:
         names = [each.name for each in dataclasses.fields(observer)]

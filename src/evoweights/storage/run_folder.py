@@ -5,9 +5,9 @@ import itertools
 import re
 from pathlib import Path
 
-from evoweights import durable
+from evoweights.storage import durable
 from evoweights.errors import UsageError
-from evoweights.run_lock import HOLDER, LOCK
+from evoweights.storage.run_lock import HOLDER, LOCK
 
 CONFIG = "config.yaml"
 

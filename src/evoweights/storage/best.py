@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evoweights import durable
+from evoweights.storage import durable
 from evoweights.errors import CheckpointError
-from evoweights.formats import from_json, read_tensors, tensor_chunks, to_json
-from evoweights.manifest import check, seal
+from evoweights.storage.formats import from_json, read_tensors, tensor_chunks, to_json
+from evoweights.storage.manifest import check, seal
 
 if TYPE_CHECKING:
     from torch import Tensor

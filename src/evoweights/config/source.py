@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from evoweights.errors import UsageError
-from evoweights.interpolation import FORMS, is_malformed
+from evoweights.config.interpolation import FORMS, is_malformed
 
 MAX_CHARACTERS = 100_000
 MAX_DEPTH = 20

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evoweights.errors import ResourceError
-from evoweights.formats import Bytes, tensor_chunks, to_json
+from evoweights.storage.formats import Bytes, tensor_chunks, to_json
 
 if TYPE_CHECKING:
     import torch
@@ -90,7 +90,7 @@ def write_text(path: Path, text: str) -> Digest:
 
 
 def write_json(path: Path, value: object) -> Digest:
-    """Write a JSON file atomically; see :func:`evoweights.formats.to_json` for what ``value`` may be."""
+    """Write a JSON file atomically; see :func:`evoweights.storage.formats.to_json` for what ``value`` may be."""
     return write_text(path, to_json(value, indent=1) + "\n")
 
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evoweights import durable
-from evoweights.durable import Digest
+from evoweights.storage import durable
+from evoweights.storage.durable import Digest
 from evoweights.errors import CheckpointError, UsageError
-from evoweights.formats import from_json, read_tensors, tensor_chunks, to_json
-from evoweights.manifest import MANIFEST, Manifest, check, is_safe_name, seal
+from evoweights.storage.formats import from_json, read_tensors, tensor_chunks, to_json
+from evoweights.storage.manifest import MANIFEST, Manifest, check, is_safe_name, seal
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,12 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from evoweights import durable, journal
-from evoweights.best import load_best, put_back_best, save_best
-from evoweights.checkpoints import CheckpointStore
+from evoweights.storage import durable, journal
+from evoweights.storage.best import load_best, put_back_best, save_best
+from evoweights.storage.checkpoints import CheckpointStore
 from evoweights.errors import EvoweightsError, UsageError, did_you_mean
-from evoweights.run_folder import CONFIG, check_name, free_folder, refuse_other
-from evoweights.run_lock import Holder, RunLock, holder_of
+from evoweights.storage.run_folder import CONFIG, check_name, free_folder, refuse_other
+from evoweights.storage.run_lock import Holder, RunLock, holder_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -171,11 +171,11 @@ class RunDirectory:
                 journal.rewind(self.folder / name, generation)
 
     def save_best(self, tensors: "Mapping[str, Tensor]", meta: Mapping[str, Any]) -> None:
-        """Put a new best individual in ``best/``; see :func:`evoweights.best.save_best`."""
+        """Put a new best individual in ``best/``; see :func:`evoweights.storage.best.save_best`."""
         save_best(self.best_folder, tensors, meta)
 
     def load_best(self) -> "tuple[dict[str, Tensor], dict[str, Any]]":
-        """Tensors and facts of the best individual, verified; see :func:`evoweights.best.load_best`."""
+        """Tensors and facts of the best individual, verified; see :func:`evoweights.storage.best.load_best`."""
         return load_best(self.best_folder)
 
     def finish(self, text: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from evoweights import durable
+from evoweights.storage import durable
 
 _NOT_FINITE = ("nan", "inf", "-inf")
 

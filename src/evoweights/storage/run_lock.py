@@ -8,9 +8,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from evoweights import durable
+from evoweights.storage import durable
 from evoweights.errors import RunInUseError
-from evoweights.formats import from_json
+from evoweights.storage.formats import from_json
 
 LOCK, HOLDER = ".lock", ".lock.json"
 

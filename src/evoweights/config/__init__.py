@@ -1,0 +1,1 @@
+"""Configurations: YAML and overrides in, checked component instances out."""
