@@ -21,10 +21,10 @@ import torch
 
 from evoweights.config.loading import load_config
 from evoweights.engine import Engine
-from evoweights.environment import environment
-from evoweights.storage.run_dir import RunDirectory
-from evoweights.session import open_engine
+from evoweights.runs.environment import environment
+from evoweights.runs.session import open_engine
 from evoweights.stopping import StopRequest
+from evoweights.storage.run_dir import RunDirectory
 
 CONFIG = Path(__file__).parent.parent / "configs" / "eoe_gpt2.yaml"
 

@@ -3,13 +3,13 @@
 import os
 
 os.environ.setdefault("TRITON_INTERPRET", "1")
+# Waiting threads that spin make small tests several times slower where processes outnumber cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
 from hypothesis import settings
 
-settings.register_profile(
-    "ci", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=30
-)
+settings.register_profile("ci", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=30)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 

@@ -5,7 +5,7 @@ from importlib import import_module
 
 from evoweights.catalog import Catalog
 from evoweights.operators import GeneOperator
-from evoweights.plugin_sources import BUILT_IN
+from evoweights.plugins.sources import BUILT_IN
 
 OTHER_SETTINGS = {
     "arithmetic_crossover": [{"weight": 0.0}, {"weight": 0.3}, {"weight": 1.0}],

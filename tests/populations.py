@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from strategies import genes_of, segments_of
 from torch import Tensor
 
 from evoweights.genome import Layout
@@ -12,6 +11,7 @@ from evoweights.operators import Scene
 from evoweights.population import Population
 from evoweights.seeds import Noise
 from evoweights.variation import Named, vary
+from strategies import genes_of, segments_of
 
 BACKENDS = ("reference", "cpu", "triton")
 CPU = torch.device("cpu")
@@ -61,7 +61,9 @@ def scene_of(size, *, actors=(0,), failed=(), scores=None, train_losses=None):
     return Scene(tuple(actors), healthy, scores or losses, train_losses or losses)
 
 
-def vary_(population, *operators, scene=None, seed=1, backend="reference", optimizer_state="keep", generation=3, first=0):
+def vary_(
+    population, *operators, scene=None, seed=1, backend="reference", optimizer_state="keep", generation=3, first=0
+):
     """Vary with entries labelled ``0-name``, ``1-name``, ... (from ``first``), as a configuration labels them."""
     return vary(
         population,

@@ -52,9 +52,7 @@ class AdamW:
         "step count that corrects the moments: of the individual (and of the shared part), or of the whole run",
         choices=("own", "run"),
     )
-    rounding: str = setting(
-        "stochastic", "how bfloat16 weights are rounded", choices=("stochastic", "nearest")
-    )
+    rounding: str = setting("stochastic", "how bfloat16 weights are rounded", choices=("stochastic", "nearest"))
 
     @property
     def slots(self) -> "tuple[Slot, ...]":

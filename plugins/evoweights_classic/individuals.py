@@ -42,6 +42,4 @@ class Individuals:
                 for name, tensor in module.state_dict(keep_vars=True).items():
                     tensor.data.copy_(fresh[name])
 
-        return Blueprint(
-            module, self.size, initialise=initialise, is_shared=lambda name: False, home=self.home
-        )
+        return Blueprint(module, self.size, initialise=initialise, is_shared=lambda name: False, home=self.home)

@@ -72,6 +72,4 @@ class Tournament:
         for row in (row for row in ranked[: self.elites] if not math.isnan(fitness[row])):
             chosen[row] = row
         # Whoever drew only rows of unknown fitness stays; it must not displace a known individual.
-        return [
-            row if math.isnan(fitness[winner]) else winner for row, winner in enumerate(chosen)
-        ]
+        return [row if math.isnan(fitness[winner]) else winner for row, winner in enumerate(chosen)]

@@ -26,7 +26,9 @@ class Experts:
     name: ClassVar[str] = "experts"
     source: ClassVar[str] = "Chen 2025, arXiv 2509.24436"
 
-    blocks_per_expert: int = setting(2, "decoder blocks of one expert; must divide the model's", unit="blocks", minimum=1)
+    blocks_per_expert: int = setting(
+        2, "decoder blocks of one expert; must divide the model's", unit="blocks", minimum=1
+    )
     home: str = setting(
         "auto",
         "where experts live that are not mounted; auto: on the accelerator if they take at most half of its free memory, "
@@ -34,10 +36,13 @@ class Experts:
         choices=("auto", "device", "host", "disk"),
     )
     initial: str = setting(
-        "different", "first weights of a fresh model: different for each expert, or the same", choices=("different", "same")
+        "different",
+        "first weights of a fresh model: different for each expert, or the same",
+        choices=("different", "same"),
     )
     residual_scale: bool = setting(
-        True, "keep the model's own smaller first weights for residual projections; false: N(0, 0.02^2) for every matrix"
+        True,
+        "keep the model's own smaller first weights for residual projections; false: N(0, 0.02^2) for every matrix",
     )
 
     def blueprint(self, task: "Task", noise: Noise) -> "Blueprint":

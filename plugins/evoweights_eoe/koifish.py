@@ -22,9 +22,7 @@ class KoifishTurn:
     source: ClassVar[str] = SOURCE
 
     switch: int = setting(100, "S, steps between changes of the expert", unit="steps", minimum=1)
-    total_steps: int = setting(
-        0, "T, steps of the whole run; 0: as many as whole turns give", unit="steps", minimum=0
-    )
+    total_steps: int = setting(0, "T, steps of the whole run; 0: as many as whole turns give", unit="steps", minimum=0)
 
     def choose(self, generation: int, size: int, noise: Noise) -> Turn:
         """Turn number ``generation``: the steps t with floor(t / S) = generation."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from evoweights.errors import UsageError
 from evoweights.storage.durable import (
     discard,
     disk_errors,
@@ -15,7 +16,6 @@ from evoweights.storage.durable import (
     sync_file,
     sync_folder,
 )
-from evoweights.errors import UsageError
 
 
 @contextmanager

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-from evoweights.environment import peak_memory_bytes
 from evoweights.hookspecs import hookimpl
+from evoweights.runs.environment import peak_memory_bytes
 from evoweights_monitor.progress import training_speed
 
 if TYPE_CHECKING:

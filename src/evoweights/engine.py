@@ -1,52 +1,34 @@
 """The generation loop: turn, improve, vary, evaluate, select, record; and a checkpoint whenever one is due."""
 
+import functools
 import logging
 import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
-from torch import Tensor
-
-from evoweights.config.run_config import RunConfig, Scheduled
+from evoweights.config.run_config import RunConfig
 from evoweights.errors import DivergedError, ResourceError, RunStopped
-from evoweights.operators import Improver, Moment, NonFiniteStep, Scene, Turn
-from evoweights.plugins import Hooks
-from evoweights.mounted import Mounted
+from evoweights.operators import Scene, Turn
+from evoweights.plugins.loading import Hooks
 from evoweights.population import best_of
-from evoweights.progress import Progress, TurnProgress
-from evoweights.records import GenerationRecord, ImproveRecord, RunInfo, VaryRecord
-from evoweights.storage.run_dir import RunDirectory
+from evoweights.progress import TurnProgress
+from evoweights.records import GenerationRecord, RunInfo, VaryRecord
 from evoweights.scoring import crown, evaluate, select
 from evoweights.seeds import Noise
 from evoweights.stopping import StopRequest
+from evoweights.storage.run_dir import RunDirectory
 from evoweights.task import Task
+from evoweights.training import Training
 from evoweights.variation import Named, distance, vary
 from evoweights.world import World
-
-STRIKES = 3
-"""Turns in a row that may stop on a non-finite loss before the individual counts as failed."""
 
 FAILED_SAVES = 3
 """Checkpoints in a row that may fail for lack of space before the run ends."""
 
 _LOG = logging.getLogger("evoweights")
-
-
-@dataclass
-class Feed:
-    """The one stream of training batches; ``progress.batches`` is its position."""
-
-    task: Task
-    progress: Progress
-
-    def next_loss(self, mounted: Mounted) -> Tensor:
-        """The differentiable loss of the mounted individual on the next batch."""
-        batch = self.task.batch(self.progress.batches)
-        self.progress.batches += 1
-        return self.task.loss(mounted.module, batch)
 
 
 @dataclass
@@ -87,7 +69,8 @@ class Engine:
         started, self._seconds = time.perf_counter(), {}
         turn = self.world.progress.turn = self.world.progress.turn or self._plan(generation, noise)
         with self._phase("improve"):
-            self._improve(generation, turn, noise)
+            active = [each for each in self.config.improve if each.is_active(generation)]
+            self._training.improve(generation, turn, active, noise.at("improve"))
         with self._phase("vary"):
             varied = self._vary(generation, turn, noise) if turn.varies else []
         if (generation + 1) % self.config.evaluate.every == 0:
@@ -104,77 +87,22 @@ class Engine:
         self.world.progress.turn = None
         self._checkpoint_if_due()
 
+    @functools.cached_property
+    def _training(self) -> Training:
+        return Training(
+            self.world,
+            self.task,
+            self.hooks,
+            self.info,
+            self.stop,
+            backend=self.config.backend,
+            stop_here=self._stop_here,
+        )
+
     def _plan(self, generation: int, noise: Noise) -> TurnProgress:
         plan: Turn = self.config.turn.choose(generation, self.world.population.size, noise.at("turn"))
         healthy = self.world.population.healthy()
         return TurnProgress(tuple(row for row in plan.rows if row in healthy), plan.steps, plan.varies)
-
-    # improve
-
-    def _improve(self, generation: int, turn: TurnProgress, noise: Noise) -> None:
-        active = [each for each in self.config.improve if each.is_active(generation)]
-        for index in range(turn.entry, len(active)):
-            for actor in range(turn.actor, len(turn.rows)):
-                turn.entry, turn.actor = index, actor
-                self._take_turn(generation, turn, active[index], noise.at("improve", active[index].label))
-                turn.losses = []
-            turn.entry, turn.actor = index + 1, 0
-
-    def _take_turn(self, generation: int, turn: TurnProgress, entry: Scheduled, noise: Noise) -> None:
-        """Train one actor for its turn, or for what is left of it after a checkpoint in its middle."""
-        improver: Improver = entry.component
-        row, started, stopped = turn.rows[turn.actor], time.perf_counter(), None
-        steps = improver.steps if turn.steps is None else turn.steps
-        self.world.mounted.load(self.world.population, row)
-        feed, here = Feed(self.task, self.world.progress), noise.at("individual", row)
-        while len(turn.losses) < steps:
-            number = self.world.progress.step + 1
-            moment = Moment(number, self.info.total_steps, here.at("step", number), self.info.backend)
-            try:
-                loss = improver.step(self.world.mounted, feed, moment)
-            except NonFiniteStep as error:
-                stopped = str(error)
-                break
-            turn.losses.append(loss)
-            self.world.progress.step, self.world.progress.ticks = number, self.world.progress.ticks + 1
-            self.hooks.call(
-                "step_finished", info=self.info, generation=generation, row=row, step=number, loss=loss
-            )
-            if self.stop:
-                self.world.mounted.store(self.world.population)
-                self._stop_here()
-        self.world.mounted.store(self.world.population)
-        self._close_turn(generation, turn, row, stopped, time.perf_counter() - started)
-
-    def _close_turn(
-        self, generation: int, turn: TurnProgress, row: int, stopped: str | None, seconds: float
-    ) -> None:
-        individual, losses = self.world.population.individuals[row], turn.losses
-        individual.turns += turn.entry == 0
-        individual.strikes = individual.strikes + 1 if stopped else 0
-        individual.failed = individual.failed or individual.strikes >= STRIKES
-        mean = sum(losses) / len(losses) if losses else math.nan
-        individual.train_loss = mean if losses else individual.train_loss
-        recent = self.world.progress.recent
-        record = ImproveRecord(
-            generation=generation,
-            row=row,
-            id=individual.id,
-            steps=len(losses),
-            first_loss=losses[0] if losses else math.nan,
-            mean_loss=mean,
-            last_loss=losses[-1] if losses else math.nan,
-            jump=losses[0] - sum(recent) / len(recent) if recent and losses else None,
-            seconds=seconds,
-            stopped=stopped,
-        )
-        self.world.progress.recent = losses[-3:] or recent
-        turn.improved.append(record)
-        everyone = self.world.mounted.shared.layout.count > 0
-        self.world.population.mark_changed(range(self.world.population.size) if everyone else [row])
-        self.hooks.call("individual_improved", info=self.info, record=record)
-
-    # vary, evaluate, record
 
     def _vary(self, generation: int, turn: TurnProgress, noise: Noise) -> list[VaryRecord]:
         rows = self.world.population.individuals
@@ -191,7 +119,7 @@ class Engine:
             scene,
             generation=generation,
             noise=noise.at("vary"),
-            backend=self.info.backend,
+            backend=self.config.backend,
             optimizer_state=self.config.optimizer_state,
         )
 
@@ -204,7 +132,9 @@ class Engine:
                 f"The last good weights are in {self.run.best_folder} if there is such a folder. "
                 "Lower the learning rate or the operators' strength and start again with --fresh."
             )
-        self.world.champion = crown(self.world.champion, self.world.population, self.world.mounted, generation=generation)
+        self.world.champion = crown(
+            self.world.champion, self.world.population, self.world.mounted, generation=generation
+        )
 
     def _record(self, generation: int, turn: TurnProgress, varied: list[VaryRecord]) -> None:
         known = [value if math.isfinite(value) else None for value in self.world.population.fitness()]
@@ -236,8 +166,6 @@ class Engine:
         finally:
             self._seconds[name] = time.perf_counter() - started
 
-    # checkpoints
-
     def _checkpoint_if_due(self) -> None:
         if self.stop:
             self._stop_here()
@@ -254,7 +182,7 @@ class Engine:
             if self._failed_saves >= FAILED_SAVES:
                 raise
 
-    def _stop_here(self) -> None:
+    def _stop_here(self) -> NoReturn:
         self.checkpoint()
         raise RunStopped(
             f"Stopped in generation {self.world.progress.generation} after {self.world.progress.step} steps; a checkpoint is "

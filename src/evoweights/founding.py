@@ -8,8 +8,8 @@ import torch
 
 from evoweights.errors import UsageError
 from evoweights.genome import Part, layout_of, mount_
-from evoweights.operators import Improver, PairOperator
 from evoweights.mounted import Blueprint, Mounted
+from evoweights.operators import Improver, PairOperator
 from evoweights.population import Population, Slot
 from evoweights.seeds import Noise, seeded
 
@@ -70,9 +70,7 @@ def found(
     return population, mounted
 
 
-def mount_blueprint(
-    blueprint: Blueprint, device: torch.device, *, improvers: Sequence[Improver] = ()
-) -> Mounted:
+def mount_blueprint(blueprint: Blueprint, device: torch.device, *, improvers: Sequence[Improver] = ()) -> Mounted:
     """The blueprint's module, mounted: one buffer for what an individual owns, one for what all share.
 
     Raises:
@@ -87,9 +85,7 @@ def mount_blueprint(
     if not own_layout.count:
         raise UsageError("The population shares every weight of the model: there is nothing left to evolve.")
     own = mount_(blueprint.module, own_layout, device=device)
-    shared_part = mount_(
-        blueprint.module, layout_of(blueprint.module, shared, dtype=everything.dtype), device=device
-    )
+    shared_part = mount_(blueprint.module, layout_of(blueprint.module, shared, dtype=everything.dtype), device=device)
     mounted = Mounted(blueprint.module, own, shared_part, depth=blueprint.depth)
     for slot in collect_slots(improvers):
         for part in mounted.parts:

@@ -64,9 +64,7 @@ class Mounted:
         for name, slot in self.own.slots.items():
             population.row(self.row, name).copy_(slot)
         population.individuals[self.row].counters = dict(self.own.counters)
-        population.buffers[self.row] = {
-            name: buffer.detach().to("cpu", copy=True) for name, buffer in self._buffers()
-        }
+        population.buffers[self.row] = {name: buffer.detach().to("cpu", copy=True) for name, buffer in self._buffers()}
 
     def put_buffers_(self, values: Mapping[str, Tensor]) -> None:
         """Copy an individual's buffers into the module; those it does not have stay."""

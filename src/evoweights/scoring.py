@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from evoweights.errors import PluginError
-from evoweights.operators import Selection
 from evoweights.mounted import Mounted
+from evoweights.operators import Selection
 from evoweights.population import BUFFER, WEIGHTS, Population, best_of, better, buffers_among
 from evoweights.records import VaryRecord
 from evoweights.seeds import Noise
@@ -81,9 +81,7 @@ def _keep_personal_best_(population: Population, row: int) -> None:
             population.unsaved.add(row)
 
 
-def crown(
-    champion: Champion | None, population: Population, mounted: Mounted, *, generation: int
-) -> Champion | None:
+def crown(champion: Champion | None, population: Population, mounted: Mounted, *, generation: int) -> Champion | None:
     """The champion after a generation: the old one, unless a measured individual is strictly better."""
     fitness = population.fitness()
     row = best_of(fitness, population.healthy())
@@ -99,9 +97,7 @@ def crown(
     return Champion(row, population.individuals[row].id, generation, fitness[row], scores, tensors)
 
 
-def select(
-    population: Population, selection: Selection, *, generation: int, noise: Noise
-) -> list[VaryRecord]:
+def select(population: Population, selection: Selection, *, generation: int, noise: Noise) -> list[VaryRecord]:
     """Fill every row with the individual the selection chose for it: weights, slots, buffers and fitness.
 
     Raises:
@@ -126,11 +122,11 @@ def select(
         new.fitness, new.score, new.best_fitness = origin.fitness, origin.score, origin.best_fitness
         new.train_loss, new.counters = origin.train_loss, dict(origin.counters)
         new.failed = origin.failed
-        records.append(
-            VaryRecord(generation, (selection.name,), target, new.id, new.parents, (source,), "copy")
-        )
+        records.append(VaryRecord(generation, (selection.name,), target, new.id, new.parents, (source,), "copy"))
     return records
 
 
 def _clone(population: Population, row: int) -> dict[str, Tensor]:
-    return {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in population.tensors(row).items()}
+    return {
+        name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in population.tensors(row).items()
+    }

@@ -56,9 +56,7 @@ def vary(
             new = population.rewritten(pair.target, parents=[source.individual.id], generation=generation)
             _carry_optimizer_state_(population, pair, source, optimizer_state)
             labels = tuple(each.label for each in group)
-            records.append(
-                VaryRecord(generation, labels, pair.target, new.id, new.parents, (pair.source,), ran)
-            )
+            records.append(VaryRecord(generation, labels, pair.target, new.id, new.parents, (pair.source,), ran))
     return records
 
 
@@ -75,9 +73,7 @@ class _Source:
         return self.tensors[name] if name in self.tensors else self.population.row(self.row, name)
 
 
-def _groups(
-    layout: Layout, entries: Sequence[Named], scene: Scene
-) -> Iterator[tuple[list[Named], list[Pair]]]:
+def _groups(layout: Layout, entries: Sequence[Named], scene: Scene) -> Iterator[tuple[list[Named], list[Pair]]]:
     """Consecutive operators that can be one launch per pair, with their pairs.
 
     Gene operators fuse when they rewrite the same rows from the same sources over the same scope, and no source is

@@ -7,8 +7,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from populations import BACKENDS, CPU, bits, mean_z
-from strategies import genes_of
 from torch import nn
 
 from evoweights.founding import mount_blueprint
@@ -17,6 +15,8 @@ from evoweights.operators import Moment, NonFiniteStep
 from evoweights.seeds import Noise, seeded
 from evoweights_classic import AdamW
 from evoweights_classic.adamw import FIRST, SECOND, STEPS
+from populations import BACKENDS, CPU, bits, mean_z
+from strategies import genes_of
 
 every_target = pytest.mark.parametrize("backend", BACKENDS)
 
@@ -109,9 +109,7 @@ def flat(mounted):
 
 def state(mounted):
     """The bytes of everything a step may change, and the counters."""
-    tensors = [
-        bits(each) for part in mounted.parts for each in (part.weights, *part.slots.values())
-    ]
+    tensors = [bits(each) for part in mounted.parts for each in (part.weights, *part.slots.values())]
     buffers = [bits(each) for each in mounted.module.buffers()]
     return tensors, buffers, [dict(part.counters) for part in mounted.parts]
 
@@ -279,7 +277,9 @@ def gradients_seen(operator, mounted, gradient):
     """The gradient after clipping, by parameter: ten times the first moment after a first step."""
     operator.step(mounted, Given(gradient), moment())
     return {
-        segment.name: segment.view(part.slots[FIRST]) / 0.1 for part in mounted.parts for segment in part.layout.segments
+        segment.name: segment.view(part.slots[FIRST]) / 0.1
+        for part in mounted.parts
+        for segment in part.layout.segments
     }
 
 
@@ -322,7 +322,9 @@ def test_clip_norm_zero_turns_clipping_off():
 def test_the_schedules_are_their_closed_forms(step, warmup, share):
     peak, total = 0.25, 500
     rates = {
-        each: AdamW(learning_rate=peak, schedule=each, warmup_steps=warmup, final_share=share).rate_at(moment(step, total))
+        each: AdamW(learning_rate=peak, schedule=each, warmup_steps=warmup, final_share=share).rate_at(
+            moment(step, total)
+        )
         for each in ("constant", "linear", "cosine")
     }
     done = (step - warmup) / (total - warmup)

@@ -4,10 +4,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from populations import BACKENDS, bits, mean_z, move, share_z
-from strategies import DTYPES, SIZES, genes_of
 
 from evoweights_classic import ArithmeticCrossover, Crossover, Mix
+from populations import BACKENDS, bits, mean_z, move, share_z
+from strategies import DTYPES, SIZES, genes_of
 
 every_target = pytest.mark.parametrize("backend", BACKENDS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from populations import BACKENDS, bits, mean_z, mixed_layout, move, population_of, share_z, vary_
-from strategies import DTYPES, SIZES, genes_of
 
 from evoweights_classic import Mutation
+from populations import BACKENDS, bits, mean_z, mixed_layout, move, population_of, share_z, vary_
+from strategies import DTYPES, SIZES, genes_of
 
 every_target = pytest.mark.parametrize("backend", BACKENDS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -6,6 +6,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
+
+from evoweights.founding import found
+from evoweights.mounted import Blueprint
+from evoweights.scoring import evaluate
+from evoweights.seeds import Noise
+from evoweights_classic import PSO
 from populations import (
     BACKENDS,
     CPU,
@@ -19,13 +26,6 @@ from populations import (
     vary_,
 )
 from strategies import DTYPES, SIZES, genes_of
-from torch import nn
-
-from evoweights.founding import found
-from evoweights.mounted import Blueprint
-from evoweights.scoring import evaluate
-from evoweights.seeds import Noise
-from evoweights_classic import PSO
 
 every_target = pytest.mark.parametrize("backend", BACKENDS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -159,7 +159,7 @@ def test_the_pulls_are_uniform_independent_and_differ_from_gene_to_gene(backend)
     _, r1 = step(swarm(cognitive=1.0, social=0.0), zero, one, zero, zero, backend=backend)
     _, r2 = step(swarm(cognitive=1.0, social=1.0), zero, zero, one, zero, backend=backend)
     for r in (r1, r2):
-        assert 0.0 <= float(r.min()) and float(r.max()) < 1.0
+        assert float(r.min()) >= 0.0 and float(r.max()) < 1.0
         assert abs(mean_z(r, 0.5)) < 5
         assert abs(mean_z(r.double().square(), 1 / 3)) < 5
         for quarter in range(4):
@@ -226,9 +226,7 @@ def test_the_personal_best_moves_only_to_strictly_better_weights(tmp_path):
 def test_the_swarm_finds_the_minimum_of_a_bowl(tmp_path):
     """All of it together: velocity, personal best and leader, forty generations of six particles."""
     module = nn.Linear(2, 2, bias=False)
-    blueprint = Blueprint(
-        module, 6, initialise=lambda row: module.weight.normal_(0, 2), is_shared=lambda name: False
-    )
+    blueprint = Blueprint(module, 6, initialise=lambda row: module.weight.normal_(0, 2), is_shared=lambda name: False)
     operator = swarm(direction="best_to_others")
     population, mounted = found(
         blueprint, improvers=[], operators=[operator], noise=Noise(1), device=CPU, folder=tmp_path

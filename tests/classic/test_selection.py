@@ -9,8 +9,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from populations import contents, mixed_layout, population_of, share_z
-from strategies import fitnesses
 
 from evoweights.errors import PluginError
 from evoweights.population import Slot
@@ -18,8 +16,17 @@ from evoweights.scoring import select
 from evoweights.seeds import Noise
 from evoweights_classic import Best, Tournament, Truncation
 from evoweights_classic.selections import ranking
+from populations import contents, mixed_layout, population_of, share_z
+from strategies import fitnesses
 
-SELECTIONS = [Best(), Truncation(share=0.5), Truncation(), Tournament(), Tournament(contestants=5, elites=3), Tournament(elites=0)]
+SELECTIONS = [
+    Best(),
+    Truncation(share=0.5),
+    Truncation(),
+    Tournament(),
+    Tournament(contestants=5, elites=3),
+    Tournament(elites=0),
+]
 every_selection = pytest.mark.parametrize("selection", SELECTIONS, ids=repr)
 noises = st.integers(0, 2**32).map(Noise)
 

@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from populations import share_z
 
 from evoweights.seeds import Noise
 from evoweights_classic import All, RandomTurn, RoundRobin
+from populations import share_z
 
 TURNS = [RoundRobin(), RandomTurn(), RandomTurn(count=3), RandomTurn(count=99), All()]
 generations, sizes = st.integers(0, 10**6), st.integers(1, 9)

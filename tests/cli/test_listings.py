@@ -6,7 +6,7 @@ from command_line import CommandLine
 
 from evoweights.catalog import KINDS
 from evoweights.cli.units import duration_text, size_text
-from evoweights.plugin_sources import BUILT_IN, Plugin
+from evoweights.plugins.sources import BUILT_IN, Plugin
 
 
 def broken() -> Plugin:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from command_line import SMALL, CommandLine
 
-from evoweights import session
+from evoweights.runs import session
 
 # Asks the run to stop at the end of a generation, as Ctrl-C does.
 STOPPER = """

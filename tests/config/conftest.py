@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evoweights import plugin_sources
+from evoweights.plugins import sources as plugin_sources
 
 
 @pytest.fixture(autouse=True)

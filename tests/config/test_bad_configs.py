@@ -16,7 +16,7 @@ ALL_IN_ONE = """
 import json, sys
 from pathlib import Path
 from bad_configs import BAD
-from evoweights import plugin_sources
+from evoweights.plugins import sources as plugin_sources
 from evoweights.cli import main
 plugin_sources.BUILT_IN = ("fake_components",)
 codes = {}

@@ -6,8 +6,8 @@ from bad_configs import GOOD
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evoweights.config.run_config import RunConfig
 from evoweights.config.loading import config_from_text
+from evoweights.config.run_config import RunConfig
 from evoweights.errors import UsageError
 
 SECRET = "hunter2-5f3a"

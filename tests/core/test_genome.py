@@ -8,14 +8,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from populations import bits, mixed_layout
-from strategies import DTYPES, layouts, modules
 from torch import nn
 
 from evoweights.errors import UsageError
 from evoweights.genome import ROLES, SCOPES, Layout, Segment, check_mounted, layout_of, mount_
 from evoweights.seeds import Noise, seeded
 from evoweights_kernels import TILE
+from populations import bits, mixed_layout
+from strategies import DTYPES, layouts, modules
 
 
 def names_of(module):

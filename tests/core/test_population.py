@@ -9,8 +9,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from populations import CPU, bits, contents, fill_, flat_layout, mixed_layout, population_of
-from strategies import DTYPES, fitnesses, genes_of, layouts
 from torch import nn
 
 from evoweights.errors import ResourceError, UsageError
@@ -18,6 +16,8 @@ from evoweights.founding import found
 from evoweights.mounted import Blueprint
 from evoweights.population import Individual, Population, Slot, best_of, better, buffers_among
 from evoweights.seeds import Noise
+from populations import CPU, bits, contents, fill_, flat_layout, mixed_layout, population_of
+from strategies import DTYPES, fitnesses, genes_of, layouts
 
 SLOTS = (Slot("adamw.first_moment"), Slot("pso.velocity", "state"), Slot("pso.personal_best", "personal_best"))
 HOMES = ("device", "host", "disk")
@@ -283,9 +283,7 @@ def test_an_individual_depends_on_its_row_only_not_on_how_many_there_are(tmp_pat
                 parameter.normal_()
 
         blueprint = Blueprint(module, size, initialise=initialise, is_shared=lambda name: False)
-        population, _ = found(
-            blueprint, improvers=[], operators=[], noise=Noise(5), device=CPU, folder=tmp_path
-        )
+        population, _ = found(blueprint, improvers=[], operators=[], noise=Noise(5), device=CPU, folder=tmp_path)
         return [bits(population.row(row)) for row in range(2)]
 
     assert first_rows(2) == first_rows(4)
@@ -381,9 +379,7 @@ def test_one_slot_name_in_two_roles_is_refused(tmp_path):
 
     blueprint = Blueprint(Network(), 1, initialise=lambda row: None, is_shared=lambda name: False)
     with pytest.raises(UsageError, match=r"'moments\.m' is declared as optimizer and as state \(by other\)"):
-        found(
-            blueprint, improvers=[Moments(), Other()], operators=[], noise=Noise(1), device=CPU, folder=tmp_path
-        )
+        found(blueprint, improvers=[Moments(), Other()], operators=[], noise=Noise(1), device=CPU, folder=tmp_path)
 
 
 def test_a_population_that_shares_everything_is_refused(tmp_path):

@@ -16,6 +16,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from evoweights.errors import PluginError, UsageError
+from evoweights.operators import DIRECTIONS, GeneOperator, Pair, TensorOperator
+from evoweights.population import Slot
+from evoweights.seeds import Noise
+from evoweights.variation import gene_call
+from evoweights_classic import PSO, ArithmeticCrossover, Crossover, Mix, Mutation
+from evoweights_kernels import TILE, Chance, Gene, Normal, Scalar, State, Uniform, apply_, gene_kernel
+from evoweights_kernels import Call as KernelCall
 from operators_under_test import OTHER_SETTINGS, is_random, label, operators, registered, with_settings
 from populations import (
     BACKENDS,
@@ -28,15 +37,6 @@ from populations import (
     vary_,
 )
 from strategies import DTYPES, SIZES, layouts
-
-from evoweights.errors import PluginError, UsageError
-from evoweights.operators import DIRECTIONS, GeneOperator, Pair, TensorOperator
-from evoweights.population import Slot
-from evoweights.seeds import Noise
-from evoweights.variation import gene_call
-from evoweights_classic import PSO, ArithmeticCrossover, Crossover, Mix, Mutation
-from evoweights_kernels import TILE, Chance, Gene, Normal, Scalar, State, Uniform, apply_, gene_kernel
-from evoweights_kernels import Call as KernelCall
 
 OPERATORS = list(operators())
 STATE = (Slot("adamw.first_moment"), Slot("adamw.second_moment"), Slot("other.memory", "state"))
@@ -61,7 +61,9 @@ def scope_mask(layout, scope):
 
 
 def digest(population):
-    text = repr([sorted((name, hashlib.sha256(each).hexdigest()) for name, each in row.items()) for row in contents(population)])
+    text = repr(
+        [sorted((name, hashlib.sha256(each).hexdigest()) for name, each in row.items()) for row in contents(population)]
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -271,7 +273,7 @@ def fused_and_apart(acting, dtype, seed, backend):
 
 
 @every_dtype
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(
     st.lists(st.sampled_from(fusible), min_size=2, max_size=3),
     st.integers(0, 99),
@@ -330,8 +332,7 @@ def test_a_genome_in_chunks_is_the_genome_as_a_whole(operator, dtype, chunk, see
     whole, parts = filled(layout, operator, seed=seed), filled(layout, operator, seed=seed)
     live = layout.live(layout.scope("all"))
     calls = [
-        gene_call(each, operator, Pair(1, 0), each.row(1), each.row(0), Noise(seed, "here"))
-        for each in (whole, parts)
+        gene_call(each, operator, Pair(1, 0), each.row(1), each.row(0), Noise(seed, "here")) for each in (whole, parts)
     ]
     apply_([calls[0]], seed=seed, live=live, backend="cpu")
     for first in range(0, len(live), chunk):
@@ -504,9 +505,7 @@ def test_a_ring_reads_its_neighbours_as_they_were(size, failed):
         assert bool((population.row(row) == origin).all())
         assert bool((population.row(row, "adamw.first_moment") == origin).all())
         assert population.individuals[row].counters == {"adamw.steps": 10 + int(origin)}
-    assert [record.parents for record in records] == [
-        (row, after[row]) for row in healthy if after[row] != row
-    ]
+    assert [record.parents for record in records] == [(row, after[row]) for row in healthy if after[row] != row]
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=5, unique=True))
@@ -717,5 +716,3 @@ def test_a_scope_that_matches_nothing_names_the_entry():
     population = filled(mixed_layout())
     with pytest.raises(UsageError, match=r"vary\.0-mix\.scope: '\*\.attn\.\*' is no scope and matches no segment"):
         vary_(population, Mix(scope="*.attn.*"))
-
-

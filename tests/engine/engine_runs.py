@@ -8,9 +8,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from evoweights.storage.checkpoints import CheckpointStore
-from evoweights.config.run_config import RunConfig
 from evoweights.config.loading import config_from_text
+from evoweights.config.run_config import RunConfig
+from evoweights.storage.checkpoints import CheckpointStore
 
 DIGITS: Mapping[str, Any] = {
     "name": "digits",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from engine_runs import config_in, population_digest
 
-from evoweights import session
+from evoweights.runs import session
 
 LONGER = {"generations": 14, "checkpoint": {"every_generations": 1}}
 

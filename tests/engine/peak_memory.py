@@ -8,8 +8,8 @@ from pathlib import Path
 
 from engine_runs import config_in
 
-from evoweights import session
-from evoweights.environment import peak_memory_bytes
+from evoweights.runs import session
+from evoweights.runs.environment import peak_memory_bytes
 
 GENES = 4_000_000
 

@@ -11,9 +11,9 @@ import torch
 from engine_runs import config_in, population_digest
 from torch import Tensor, nn
 
-from evoweights import session
 from evoweights.errors import DivergedError, PluginError, UsageError
 from evoweights.records import RunResult
+from evoweights.runs import individuals, session
 from evoweights.task import Task, TaskPlace
 
 
@@ -76,21 +76,21 @@ def test_the_result_is_the_best_ever_measured_and_best_holds_it(tmp_path: Path) 
     measured = [value for line in _metrics(tmp_path) for value in line["fitness"]]
     starts = [each.start for each in result.table]
     assert result.best_fitness == min(measured + starts)
-    opened = session.open_individual(tmp_path / "runs" / "digits")
+    opened = individuals.open_individual(tmp_path / "runs" / "digits")
     assert opened.task.evaluate(opened.module) == result.best_fitness
 
 
 @pytest.mark.parametrize("row", [0, 1, 2])
 def test_any_individual_of_a_run_can_be_opened_again(tmp_path: Path, row: int) -> None:
     result = _run(tmp_path)
-    opened = session.open_individual(tmp_path / "runs" / "digits", str(row))
+    opened = individuals.open_individual(tmp_path / "runs" / "digits", str(row))
     assert opened.task.evaluate(opened.module) == result.table[row].end
 
 
 def test_opening_a_row_that_is_not_there_says_which_are(tmp_path: Path) -> None:
     _run(tmp_path)
     with pytest.raises(UsageError, match=r"--expert: found '3', allowed are best and 0 to 2"):
-        session.open_individual(tmp_path / "runs" / "digits", "3")
+        individuals.open_individual(tmp_path / "runs" / "digits", "3")
 
 
 def test_the_three_homes_give_the_same_bits(tmp_path: Path) -> None:
@@ -103,9 +103,16 @@ def test_the_three_homes_give_the_same_bits(tmp_path: Path) -> None:
 
 
 def test_batch_norm_buffers_live_with_their_individual(tmp_path: Path) -> None:
-    task = {"name": "digits", "hidden": [12], "batch": 8, "train_images": 64, "validation_images": 32, "batch_norm": True}
+    task = {
+        "name": "digits",
+        "hidden": [12],
+        "batch": 8,
+        "train_images": 64,
+        "validation_images": 32,
+        "batch_norm": True,
+    }
     result = _run(tmp_path, task=None, changes={"task": task})
-    opened = session.open_individual(tmp_path / "runs" / "digits")
+    opened = individuals.open_individual(tmp_path / "runs" / "digits")
     assert opened.task.evaluate(opened.module) == result.best_fitness
 
 

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from engine_runs import config_in, population_digest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from engine_runs import config_in, population_digest
 
-from evoweights import session
 from evoweights.errors import RunStopped
 from evoweights.hookspecs import hookimpl
-from evoweights.plugins import register_hooks
+from evoweights.plugins.loading import register_hooks
+from evoweights.runs import session
 
 
 class StopAt:

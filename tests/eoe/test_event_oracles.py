@@ -4,13 +4,13 @@ import math
 
 import pytest
 import torch
-from populations import CPU, bits, mean_z, scene_of, share_z, vary_
 from torch import nn
 
 from evoweights.founding import found
 from evoweights.mounted import Blueprint
 from evoweights.seeds import Noise
 from evoweights_classic import PSO, AdamW, Crossover
+from populations import CPU, bits, mean_z, scene_of, share_z, vary_
 
 HEAD, SIDE = 1, 1024
 Q3 = 0.5 * math.erfc(3 / math.sqrt(2))
@@ -107,7 +107,9 @@ def test_the_swarm_step_leaves_one_gene_in_740(event, row):
 
 @followers
 def test_the_swarm_step_stays_between_the_old_place_and_its_mirror_image(event, row):
-    before, head, after = (matrices(event, *key).double() for key in (("before", row), ("before", HEAD), ("swarm", row)))
+    before, head, after = (
+        matrices(event, *key).double() for key in (("before", row), ("before", HEAD), ("swarm", row))
+    )
     slack = 1e-5 * (head - before).abs() + 1e-6
     low, high = torch.minimum(before, 2 * head - before), torch.maximum(before, 2 * head - before)
     assert bool(((after >= low - slack) & (after <= high + slack)).all())

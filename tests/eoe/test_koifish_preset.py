@@ -8,10 +8,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from evoweights import session
-from evoweights.storage.checkpoints import CheckpointStore
-from evoweights.config.run_config import RunConfig
 from evoweights.config.loading import config_from_text
+from evoweights.config.run_config import RunConfig
+from evoweights.runs import session
+from evoweights.storage.checkpoints import CheckpointStore
 
 MODEL = {"model_type": "gpt2", "n_layer": 4, "n_embd": 16, "n_head": 2, "n_positions": 16, "vocab_size": 256}
 

@@ -94,10 +94,38 @@ def test_arithmetic_crossover_stays_between_its_parents_and_moves_one_way(parent
 
 
 @given(vectors, st.floats(0.0, 1.0, width=32))
+def test_arithmetic_crossover_lands_where_its_weight_says_also_where_the_difference_overflows(parents, weight):
+    for x, other in (parents, pairs()):
+        exact = (1.0 - weight) * x.double() + weight * other.double()
+        size = torch.maximum(x.abs(), other.abs()).double()
+        assert bool(((blended(x, other, weight) - exact).abs() <= 1e-6 * size + 1e-44).all())
+
+
+@given(vectors, st.floats(0.0, 1.0, width=32))
 def test_arithmetic_crossover_of_equal_parents_is_the_parent(parents, weight):
     for x in (parents[0], torch.tensor(FINITE_EXTREMES)):
         for kernel, other in ((bodies.arithmetic_crossover, "other"), (bodies.mix, "leader")):
             assert same_bytes(applied(kernel, {"x": x, other: x}, {"weight": weight}), x)
+
+
+def test_arithmetic_crossover_keeps_its_promises_to_the_last_bit():
+    rng = generator(8)
+    x = torch.randn(2000, generator=rng)
+    for other in (torch.randn(2000, generator=rng), x + 1e-6 * torch.rand(2000, generator=rng)):
+        low, high = torch.minimum(x, other), torch.maximum(x, other)
+        before = x
+        for weight in (0.25, 0.499999, 0.5, 0.50000006, 0.500001, 0.7, 0.7000001, 1.0 - 2.0**-23, 1.0 - 2.0**-24, 1.0):
+            child = blended(x, other, weight)
+            assert bool(((low <= child) & (child <= high)).all())
+            assert bool(torch.where(other >= x, child >= before, child <= before).all()), weight
+            before = child
+
+
+@given(vectors, st.floats(0.125, 8.0, width=32))
+def test_arithmetic_crossover_never_goes_beyond_its_parents(parents, beyond):
+    x, other = parents
+    assert torch.equal(blended(x, other, 1.0 + beyond), other)
+    assert torch.equal(blended(x, other, -beyond), x)
 
 
 def test_arithmetic_crossover_commutes_with_powers_of_two():
@@ -208,7 +236,14 @@ def test_mutation_without_noise_or_chance_is_the_identity(rows, size, touched):
     for x in (rows[0], torch.tensor(FINITE_EXTREMES)):
         assert same_bytes(mutated(x, sigma=0.0, touched=touched, scale=size), x)
         assert same_bytes(mutated(x, sigma=size, touched=0.0), x)
+        assert same_bytes(mutated(x, sigma=0.0, touched=1.0, scale=math.inf), x)
         assert not mutated(x, sigma=size, touched=1.0, scale=LARGEST).isnan().any()
+
+
+def test_a_noise_of_zero_changes_nothing_however_large_the_deviation():
+    x, zero = torch.tensor([1.0, -0.0]), torch.zeros(2)
+    always = torch.ones(2, dtype=torch.bool)
+    assert same_bytes(bodies.gaussian_mutation(x, torch.tensor(LARGEST), torch.tensor(10.0), always, zero), x)
 
 
 def test_mutation_touches_its_share_and_adds_a_normal_of_its_size():

@@ -30,7 +30,7 @@ def exact(hidden, head, targets):
 
 
 def relative(found, wanted):
-    return float((found.double() - wanted.double()).norm() / wanted.double().norm().clamp_min(1e-12))
+    return ((found.double() - wanted.double()).norm() / wanted.double().norm().clamp_min(1e-12)).item()
 
 
 def gradient_sizes(hidden, head, targets):

@@ -4,7 +4,7 @@ import pytest
 
 from evoweights.errors import PluginError, RunStopped
 from evoweights.hookspecs import hookimpl
-from evoweights.plugins import MAX_ERRORS, Hooks, hook_names, new_manager, register_hooks
+from evoweights.plugins.loading import MAX_ERRORS, Hooks, hook_names, new_manager, register_hooks
 
 
 class Recorder:

@@ -6,8 +6,8 @@ import pytest
 from fake_distributions import GOOD, Install
 
 from evoweights.errors import PluginError, UsageError
-from evoweights.plugin_sources import installed_plugins
-from evoweights.plugins import load_plugins, try_plugins
+from evoweights.plugins.loading import load_plugins, try_plugins
+from evoweights.plugins.sources import installed_plugins
 
 HERE = Path()
 

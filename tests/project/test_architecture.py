@@ -4,6 +4,7 @@ import ast
 import io
 import re
 import subprocess
+import sys
 import tokenize
 from pathlib import Path
 
@@ -11,9 +12,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
-    path for part in ("src", "plugins", "kernels") for path in (ROOT / part).rglob("*.py") if "__pycache__" not in path.parts
+    path
+    for part in ("src", "plugins", "kernels")
+    for path in (ROOT / part).rglob("*.py")
+    if "__pycache__" not in path.parts
 )
-ENGINE = sorted((ROOT / "src" / "evoweights").glob("*.py"))
+ENGINE = [path for path in sorted((ROOT / "src" / "evoweights").glob("*.py")) if not path.name.startswith("__")]
 ENGINE_BUDGET = 1500
 FILE_BUDGET = 250
 FUNCTION_BUDGET = 50
@@ -38,7 +42,7 @@ def _code_lines(path: Path) -> int:
 
 
 def test_the_engine_can_be_read_in_one_sitting() -> None:
-    """The files directly in the package: nouns, loop and interfaces, without its sub-packages."""
+    """The files directly in the package (nouns, interfaces, loop), without sub-packages and the table of exports."""
     sizes = {path.name: _code_lines(path) for path in ENGINE}
     assert sum(sizes.values()) <= ENGINE_BUDGET, (sum(sizes.values()), sizes)
 
@@ -54,8 +58,8 @@ def test_files_and_functions_stay_small(path: Path) -> None:
 
 BANS = {
     r"torch\.manual_seed": {"seeds.py"},
-    r"torch\.load\(|pickle": set(),
-    r"\bprint\(": set(),
+    r"torch\.load\(|import pickle": set(),
+    r"(?<![.\w])print\(": set(),
     r"#.*\b(TODO|FIXME|XXX)\b": set(),
     r"trust_remote_code=True": set(),
     r"from __future__ import annotations": set(),
@@ -75,14 +79,21 @@ def test_what_is_banned_is_not_there(pattern: str) -> None:
     assert found == []
 
 
-def test_everything_is_caught_only_where_a_plugin_runs() -> None:
-    """``except Exception`` may stand only where foreign code is called, and there it must report or raise."""
-    found = {
-        path.name for path in SOURCES if re.search(r"except \(?(Exception|BaseException)|except:", path.read_text())
-    }
-    assert found <= {"plugins.py", "variation.py", "session.py"}, found
+def test_everything_is_caught_only_to_be_raised_again_or_where_a_plugin_runs() -> None:
+    """``except Exception`` without a ``raise`` stands only where foreign code is called and its error is reported."""
+    found = []
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            caught = "everything" if node.type is None else ast.unparse(node.type)
+            is_broad = re.search(r"everything|\b(Base)?Exception\b", caught)
+            if is_broad and not any(isinstance(each, ast.Raise) for each in ast.walk(node)):
+                found.append(str(path.relative_to(ROOT / "src" / "evoweights")))
+    assert set(found) <= {"plugins/loading.py", "plugins/sources.py"}, found
 
 
 def test_imports_run_one_way() -> None:
-    done = subprocess.run(["lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False)
+    tool = Path(sys.executable).parent / "lint-imports"
+    done = subprocess.run([str(tool)], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

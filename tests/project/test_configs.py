@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from evoweights.config.loading import load_config
-from evoweights.planning import estimate
+from evoweights.runs.planning import estimate
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml")) + [ROOT / "examples" / "local_operator" / "drift.yaml"]

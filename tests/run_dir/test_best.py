@@ -7,9 +7,9 @@ import pytest
 import torch
 from disk_faults import FaultyDisk, PowerCut, fresh_copies, lose
 
+from evoweights.errors import CheckpointError, ResourceError
 from evoweights.storage import durable
 from evoweights.storage.best import GENOME, META, load_best, put_back_best, save_best
-from evoweights.errors import CheckpointError, ResourceError
 from evoweights.storage.manifest import MANIFEST
 
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 from disk_faults import FaultyDisk, PowerCut, files_of, fresh_copies, lose, save
 
+from evoweights.errors import ResourceError
 from evoweights.storage import durable
 from evoweights.storage.checkpoints import CheckpointStore
-from evoweights.errors import ResourceError
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from disk_faults import save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoweights.storage.checkpoints import CheckpointStore
 from evoweights.errors import CheckpointError
+from evoweights.storage.checkpoints import CheckpointStore
 from evoweights.storage.manifest import MANIFEST
 
 FILES = ("individuals/0000.safetensors", "individuals/0001.safetensors", "state.json", MANIFEST)

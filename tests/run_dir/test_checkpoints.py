@@ -8,8 +8,8 @@ from disk_faults import files_of, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoweights.storage.checkpoints import CheckpointStore
 from evoweights.errors import CheckpointError, ResourceError, UsageError
+from evoweights.storage.checkpoints import CheckpointStore
 
 
 def steps(folder) -> list[str]:

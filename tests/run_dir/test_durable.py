@@ -11,9 +11,9 @@ import torch
 from disk_faults import FaultyDisk, PowerCut, lose
 from safetensors.torch import load_file
 
+from evoweights.errors import ResourceError
 from evoweights.storage import durable
 from evoweights.storage.durable import Digest
-from evoweights.errors import ResourceError
 
 
 def test_the_digest_is_of_the_content_however_it_is_cut_into_chunks(tmp_path):

@@ -11,8 +11,8 @@ from disk_faults import FaultyDisk, PowerCut, fresh_copies, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoweights.storage import durable
 from evoweights.errors import CheckpointError, ResourceError, RunInUseError, UsageError
+from evoweights.storage import durable
 from evoweights.storage.run_dir import RunDirectory, RunFinished
 
 CONFIG = "name: trial\nseed: 42\ngenerations: 40\n"

@@ -12,8 +12,9 @@ from evoweights_kernels.roles import Gene, Scalar
 def arithmetic_crossover(x: Gene, other: Gene, weight: Scalar) -> Gene:
     """Blend the parents: x <- (1 - weight) x + weight other, `weight` within [0, 1].
 
-    Weight 0 and 1 give the bytes of x and other; equal parents give the bytes of x; finite parents give a gene between
-    them that moves one way as the weight grows, also where other - x overflows.
+    Weight 0 and 1 give the bytes of x and other, weights beyond them the nearer parent; equal parents give the bytes
+    of x. Finite parents give a gene between them that moves one way as the weight grows, also where other - x
+    overflows.
 
     Source: Michalewicz 1996, "Genetic algorithms + data structures = evolution programs" (arithmetical crossover).
     """

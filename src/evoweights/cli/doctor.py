@@ -25,7 +25,7 @@ def doctor(
 
 
 def _versions() -> Iterator[tuple[str, str]]:
-    from evoweights.environment import versions
+    from evoweights.runs.environment import versions
     from evoweights.version import __version__
 
     yield "evoweights", __version__
@@ -71,7 +71,7 @@ def _disk(output: Path) -> Iterator[tuple[str, str]]:
 
 
 def _plugins() -> Iterator[tuple[str, str]]:
-    from evoweights.plugins import try_plugins
+    from evoweights.plugins.loading import try_plugins
 
     found = try_plugins()
     yield "plugins", f"{sum(not each.reason for each in found)} of {len(found)} load"

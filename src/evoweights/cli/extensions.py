@@ -12,13 +12,13 @@ from evoweights.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from evoweights.catalog import Entry
-    from evoweights.plugins import PluginStatus
     from evoweights.config.schema import Setting
+    from evoweights.plugins.loading import PluginStatus
 
 
 def plugins(json: Json = False) -> None:
     """List all plugins, and what is wrong with them."""
-    from evoweights.plugins import try_plugins
+    from evoweights.plugins.loading import try_plugins
 
     found = try_plugins()
     if json:
@@ -57,7 +57,7 @@ def operators(
     json: Json = False,
 ) -> None:
     """List all components with their settings."""
-    from evoweights.plugins import load_plugins
+    from evoweights.plugins.loading import load_plugins
 
     if kind is not None and kind not in KINDS:
         raise UsageError(f"--kind: found {kind!r}.{did_you_mean(kind, KINDS)}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from evoweights.cli.options import Expert, RunFolder
+from evoweights.cli.options import AllowEnv, Expert, RunFolder
 from evoweights.cli.output import say
 
 
@@ -15,14 +15,15 @@ def export(
         Path | None, typer.Option(metavar="DIR", help="Folder to write; by default RUN/export/EXPERT.")
     ] = None,
     expert: Expert = "best",
+    allow_env: AllowEnv = None,
 ) -> None:
     """Save an individual for other programs.
 
     The format is that of its task: a language model becomes a Hugging Face folder. It is opened again and compared.
     """
-    from evoweights.session import open_individual
+    from evoweights.runs.individuals import open_individual
 
-    opened = open_individual(run, expert)
+    opened = open_individual(run, expert, allow_env=allow_env or [])
     line = opened.task.export(opened.module, to or run / "export" / expert)
     say(opened.label)
     say(line)
@@ -35,10 +36,11 @@ def generate(
     temperature: Annotated[float, typer.Option(min=0.0, help="0 always takes the likeliest token.")] = 0.8,
     seed: Annotated[int, typer.Option(min=0, help="The text is a function of weights, prompt and seed.")] = 0,
     expert: Expert = "best",
+    allow_env: AllowEnv = None,
 ) -> None:
     """Continue a text with an individual of a run."""
-    from evoweights.session import open_individual
+    from evoweights.runs.individuals import open_individual
 
-    opened = open_individual(run, expert)
+    opened = open_individual(run, expert, allow_env=allow_env or [])
     typer.echo(opened.label, err=True)
     say(opened.task.generate(opened.module, prompt, tokens=tokens, temperature=temperature, seed=seed))

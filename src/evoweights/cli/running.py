@@ -23,7 +23,7 @@ from evoweights.cli.units import duration_text, size_text
 
 if TYPE_CHECKING:
     from evoweights.config.run_config import RunConfig, Scheduled
-    from evoweights.estimate import Estimate
+    from evoweights.runs.estimate import Estimate
 
 
 def run(
@@ -79,13 +79,13 @@ def validate(
     say(f"{config}: valid.")
     say_rows(_plan(loaded))
     if not schema_only:
-        from evoweights.planning import estimate
+        from evoweights.runs.planning import estimate
 
         say_rows(estimate_rows(estimate(loaded)))
 
 
 def _carry_out(config: "RunConfig", *, fresh: bool, quiet: bool) -> None:
-    from evoweights import session
+    from evoweights.runs import session
 
     if quiet:
         config = _quieted(config)

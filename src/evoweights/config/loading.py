@@ -12,6 +12,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from evoweights.catalog import Catalog
+from evoweights.config.interpolation import Interpolations, has_interpolation, leaves
 from evoweights.config.run_config import (
     DEFAULTS,
     GROUPS,
@@ -24,12 +25,11 @@ from evoweights.config.run_config import (
     RunSettings,
     Scheduled,
 )
+from evoweights.config.schema import HIDDEN, convert, fill, make, settings_of, show
 from evoweights.config.source import Source, parse
 from evoweights.errors import PluginError, UsageError, did_you_mean
-from evoweights.config.interpolation import Interpolations, has_interpolation, leaves
-from evoweights.plugin_sources import is_local
-from evoweights.plugins import Hooks, Plugins, load_plugins, register_hooks
-from evoweights.config.schema import HIDDEN, convert, fill, make, settings_of, show
+from evoweights.plugins.loading import Hooks, Plugins, load_plugins, register_hooks
+from evoweights.plugins.sources import is_local
 
 _EARLY = ("plugins", "preset")
 """Keys that decide what else there is."""

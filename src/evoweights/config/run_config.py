@@ -8,7 +8,7 @@ from typing import Any
 
 from evoweights.catalog import Catalog, setting
 from evoweights.errors import UsageError
-from evoweights.plugins import Hooks, Plugins
+from evoweights.plugins.loading import Hooks, Plugins
 
 SINGLE = {"task": "task", "population": "population", "turn": "turn", "select": "select"}
 """Sections that hold one component, with its kind in the catalog."""

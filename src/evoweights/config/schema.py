@@ -18,9 +18,9 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from evoweights.config.interpolation import Interpolations, Unresolvable, has_interpolation, leaves
 from evoweights.config.source import Source
 from evoweights.errors import PluginError, UsageError, did_you_mean
-from evoweights.config.interpolation import Interpolations, Unresolvable, has_interpolation, leaves
 
 _WORDS = {
     bool: "true or false",

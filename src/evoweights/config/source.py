@@ -13,8 +13,8 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from evoweights.errors import UsageError
 from evoweights.config.interpolation import FORMS, is_malformed
+from evoweights.errors import UsageError
 
 MAX_CHARACTERS = 100_000
 MAX_DEPTH = 20

@@ -6,8 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evoweights.storage import durable
 from evoweights.errors import CheckpointError
+from evoweights.storage import durable
 from evoweights.storage.formats import from_json, read_tensors, tensor_chunks, to_json
 from evoweights.storage.manifest import check, seal
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evoweights.errors import CheckpointError, UsageError
 from evoweights.storage import durable
 from evoweights.storage.durable import Digest
-from evoweights.errors import CheckpointError, UsageError
 from evoweights.storage.formats import from_json, read_tensors, tensor_chunks, to_json
 from evoweights.storage.manifest import MANIFEST, Manifest, check, is_safe_name, seal
 

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evoweights.storage.durable import Digest, create_file
 from evoweights.errors import CheckpointError
+from evoweights.storage.durable import Digest, create_file
 from evoweights.storage.formats import from_json, to_json
 
 MANIFEST = "MANIFEST.json"

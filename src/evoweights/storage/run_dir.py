@@ -13,10 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from evoweights.errors import EvoweightsError, UsageError, did_you_mean
 from evoweights.storage import durable, journal
 from evoweights.storage.best import load_best, put_back_best, save_best
 from evoweights.storage.checkpoints import CheckpointStore
-from evoweights.errors import EvoweightsError, UsageError, did_you_mean
 from evoweights.storage.run_folder import CONFIG, check_name, free_folder, refuse_other
 from evoweights.storage.run_lock import Holder, RunLock, holder_of
 

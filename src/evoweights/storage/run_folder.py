@@ -5,8 +5,8 @@ import itertools
 import re
 from pathlib import Path
 
-from evoweights.storage import durable
 from evoweights.errors import UsageError
+from evoweights.storage import durable
 from evoweights.storage.run_lock import HOLDER, LOCK
 
 CONFIG = "config.yaml"

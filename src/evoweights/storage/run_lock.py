@@ -8,8 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from evoweights.storage import durable
 from evoweights.errors import RunInUseError
+from evoweights.storage import durable
 from evoweights.storage.formats import from_json
 
 LOCK, HOLDER = ".lock", ".lock.json"

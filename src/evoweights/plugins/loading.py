@@ -19,7 +19,7 @@ import pluggy
 from evoweights import hookspecs
 from evoweights.catalog import Catalog
 from evoweights.errors import EvoweightsError, PluginError, RunStopped, UsageError, did_you_mean
-from evoweights.plugin_sources import Plugin, built_in_plugins, find_plugins, installed_plugins
+from evoweights.plugins.sources import Plugin, built_in_plugins, find_plugins, installed_plugins
 
 API = (1, 0)
 """Version of the plugin interface; a plugin's constant ``EVOWEIGHTS_API`` has the same major and no later minor."""

@@ -6,7 +6,18 @@ from collections.abc import Iterable
 from importlib import metadata
 from typing import Any
 
-PACKAGES = ("evoweights", "torch", "numpy", "numba", "triton", "transformers", "tokenizers", "omegaconf", "pluggy", "safetensors")
+PACKAGES = (
+    "evoweights",
+    "torch",
+    "numpy",
+    "numba",
+    "triton",
+    "transformers",
+    "tokenizers",
+    "omegaconf",
+    "pluggy",
+    "safetensors",
+)
 
 
 def versions(names: Iterable[str] = PACKAGES) -> dict[str, str | None]:

@@ -1,42 +1,30 @@
-"""From a configuration to a finished run, and from a run's folder to one of its individuals."""
+"""From a configuration to a finished run."""
 
-import dataclasses
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from evoweights.config.run_config import RunConfig
-from evoweights.config.loading import config_from_text
 from evoweights.engine import Engine
-from evoweights.environment import environment, peak_memory_bytes
 from evoweights.errors import EvoweightsError, UsageError
-from evoweights.founding import found, mount_blueprint
+from evoweights.founding import found
 from evoweights.mounted import Mounted
-from evoweights.population import WEIGHTS, Population, buffers_among
+from evoweights.population import Population
 from evoweights.records import IndividualSummary, RunInfo, RunResult
-from evoweights.storage.run_dir import RunDirectory
-from evoweights.scoring import Champion
+from evoweights.runs.environment import environment, peak_memory_bytes
 from evoweights.seeds import Noise
 from evoweights.stopping import StopRequest, stop_on_signals
+from evoweights.storage.run_dir import RunDirectory
 from evoweights.task import Task, TaskPlace
 from evoweights.world import World
-from evoweights_kernels import choose_backend
+from evoweights_kernels import KernelError, choose_backend
 
 _LOG = logging.getLogger("evoweights")
-
-
-def config_of_run(folder: Path) -> RunConfig:
-    """The configuration that a run was started with, overrides included, wherever its folder lies now."""
-    file = folder / "config.yaml"
-    config = config_from_text(file.read_text(encoding="utf-8"), where=str(file), folder=folder)
-    return dataclasses.replace(config, output=folder.parent)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -53,6 +41,18 @@ def resolve_device(name: str) -> torch.device:
             f"device: {name!r} is not here; torch sees {torch.cuda.device_count()} CUDA devices. Use auto or cpu."
         )
     return device
+
+
+def resolve_backend(name: str, device: torch.device) -> str:
+    """The kernel backend that ``auto`` or a name means for genomes on ``device``.
+
+    Raises:
+        UsageError: a backend asked for by name cannot run here; there is no fallback.
+    """
+    try:
+        return choose_backend(name, device)
+    except KernelError as error:
+        raise UsageError(f"backend: {error}") from error
 
 
 def run(config: RunConfig, *, fresh: bool = False) -> RunResult:
@@ -117,7 +117,7 @@ def open_engine(
         tokens_per_step=task.tokens_per_batch,
         genes=mounted.own.layout.count,
         shared_genes=mounted.shared.layout.count,
-        backend=choose_backend(config.backend, device),
+        backend=resolve_backend(config.backend, device),
         device=str(device),
         references=dict(task.references()),
     )
@@ -186,48 +186,6 @@ def _result(engine: Engine) -> RunResult:
         sample=engine.task.sample(world.mounted.module),
         references=dict(engine.info.references),
     )
-
-
-@dataclass(frozen=True)
-class OpenedIndividual:
-    """One individual of a run, mounted in a live module, with the task that can export it or generate from it."""
-
-    task: Task
-    module: nn.Module
-    label: str
-
-
-def open_individual(folder: Path, which: str = "best") -> OpenedIndividual:
-    """The best individual of a run, or the one in row ``which`` of its newest intact checkpoint.
-
-    Raises:
-        UsageError: the folder is no run, or the row does not exist.
-        CheckpointError: nothing intact is saved.
-    """
-    run_directory = RunDirectory.read(folder)
-    config, device = config_of_run(folder), torch.device("cpu")
-    task = open_task(config, folder, device)
-    blueprint = config.population.blueprint(task, Noise(config.seed).at("population"))
-    if which != "best" and not (which.isdecimal() and int(which) < blueprint.size):
-        raise UsageError(f"--expert: found {which!r}, allowed are best and 0 to {blueprint.size - 1}.")
-    mounted = mount_blueprint(blueprint, device)
-    if which == "best":
-        tensors, meta = run_directory.load_best()
-        mounted.own.layout.check(meta.pop("layout"), where=str(run_directory.best_folder))
-        champion = Champion(scores=tuple(meta.pop("scores")), tensors=tensors, **meta)
-        champion.load_into_(mounted)
-        label = f"best: individual {champion.row}, loss {champion.fitness:.4f} in generation {champion.generation}"
-        return OpenedIndividual(task, mounted.module, label)
-    checkpoint = run_directory.checkpoints.latest()
-    if checkpoint is None:
-        raise UsageError(f"{folder}: no checkpoint is saved yet, so there is no individual {which}.")
-    mounted.own.layout.check(checkpoint.state["layout"], where=str(checkpoint.folder))
-    row = int(which)
-    tensors = checkpoint.tensors(f"individuals/{row:04d}")
-    mounted.own.weights.copy_(tensors[WEIGHTS])
-    mounted.shared.weights.copy_(checkpoint.tensors("shared")[WEIGHTS])
-    mounted.put_buffers_(buffers_among(tensors))
-    return OpenedIndividual(task, mounted.module, f"individual {row} of {checkpoint.folder.name}")
 
 
 @contextmanager

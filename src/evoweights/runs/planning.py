@@ -11,17 +11,16 @@ import torch
 from torch import Tensor
 
 from evoweights.config.run_config import RunConfig
-from evoweights.engine import Feed
-from evoweights.estimate import Estimate
 from evoweights.founding import collect_slots, mount_blueprint
 from evoweights.mounted import Mounted
 from evoweights.operators import Improver, Moment
 from evoweights.population import resolve_home
 from evoweights.progress import Progress
+from evoweights.runs.estimate import Estimate
+from evoweights.runs.session import open_task, resolve_backend, resolve_device, total_steps
 from evoweights.seeds import Noise
-from evoweights.session import open_task, resolve_device, total_steps
 from evoweights.task import Task
-from evoweights_kernels import choose_backend
+from evoweights.training import Feed
 
 TIMED_STEPS = 3
 
@@ -52,7 +51,7 @@ def estimate(config: RunConfig) -> Estimate:
     steps = total_steps(config, blueprint.size)
     return Estimate(
         device=str(device),
-        backend=choose_backend(config.backend, device),
+        backend=resolve_backend(config.backend, device),
         home=home,
         individuals=blueprint.size,
         genes=own.count,

@@ -1,0 +1,112 @@
+"""The improve phase: individuals take their turns in the live module, and a loss that is not finite stops one before its weights."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from torch import Tensor
+
+from evoweights.config.run_config import Scheduled
+from evoweights.mounted import Mounted
+from evoweights.operators import Improver, Moment, NonFiniteStep
+from evoweights.plugins.loading import Hooks
+from evoweights.progress import Progress, TurnProgress
+from evoweights.records import ImproveRecord, RunInfo
+from evoweights.seeds import Noise
+from evoweights.stopping import StopRequest
+from evoweights.task import Task
+from evoweights.world import World
+
+STRIKES = 3
+"""Turns in a row that may stop on a non-finite loss before the individual counts as failed."""
+
+
+@dataclass
+class Feed:
+    """The one stream of training batches; ``progress.batches`` is its position."""
+
+    task: Task
+    progress: Progress
+
+    def next_loss(self, mounted: Mounted) -> Tensor:
+        """The differentiable loss of the mounted individual on the next batch."""
+        batch = self.task.batch(self.progress.batches)
+        self.progress.batches += 1
+        return self.task.loss(mounted.module, batch)
+
+
+@dataclass(frozen=True)
+class Training:
+    """Gives every actor of a turn its steps. After each step it may be asked to stop; then ``stop_here`` does not return."""
+
+    world: World
+    task: Task
+    hooks: Hooks
+    info: RunInfo
+    stop: StopRequest
+    backend: str
+    stop_here: Callable[[], NoReturn]
+
+    def improve(self, generation: int, turn: TurnProgress, active: Sequence[Scheduled], noise: Noise) -> None:
+        """Every active improver on every actor, from where ``turn`` says it was left."""
+        for index in range(turn.entry, len(active)):
+            for actor in range(turn.actor, len(turn.rows)):
+                turn.entry, turn.actor = index, actor
+                self._take_turn(generation, turn, active[index].component, noise.at(active[index].label))
+                turn.losses = []
+            turn.entry, turn.actor = index + 1, 0
+
+    def _take_turn(self, generation: int, turn: TurnProgress, improver: Improver, noise: Noise) -> None:
+        """Train one actor for its turn, or for what is left of it after a checkpoint in its middle."""
+        world, progress, row = self.world, self.world.progress, turn.rows[turn.actor]
+        started, stopped = time.perf_counter(), None
+        steps = improver.steps if turn.steps is None else turn.steps
+        world.mounted.load(world.population, row)
+        feed, here = Feed(self.task, progress), noise.at("individual", row)
+        while len(turn.losses) < steps:
+            number = progress.step + 1
+            moment = Moment(number, self.info.total_steps, here.at("step", number), self.backend)
+            try:
+                loss = improver.step(world.mounted, feed, moment)
+            except NonFiniteStep as error:
+                stopped = str(error)
+                break
+            turn.losses.append(loss)
+            progress.step, progress.ticks = number, progress.ticks + 1
+            self.hooks.call("step_finished", info=self.info, generation=generation, row=row, step=number, loss=loss)
+            if self.stop:
+                world.mounted.store(world.population)
+                self.stop_here()
+        world.mounted.store(world.population)
+        record = self._close_turn(generation, turn, row, stopped, time.perf_counter() - started)
+        turn.improved.append(record)
+        self.hooks.call("individual_improved", info=self.info, record=record)
+
+    def _close_turn(
+        self, generation: int, turn: TurnProgress, row: int, stopped: str | None, seconds: float
+    ) -> ImproveRecord:
+        """Book a turn: losses, strikes, and whose fitness is unknown now."""
+        population, progress, losses = self.world.population, self.world.progress, turn.losses
+        individual, recent = population.individuals[row], progress.recent
+        individual.turns += turn.entry == 0
+        individual.strikes = individual.strikes + 1 if stopped else 0
+        individual.failed = individual.failed or individual.strikes >= STRIKES
+        mean = sum(losses) / len(losses) if losses else math.nan
+        individual.train_loss = mean if losses else individual.train_loss
+        progress.recent = losses[-3:] or recent
+        is_shared = self.world.mounted.shared.layout.count > 0
+        population.mark_changed(range(population.size) if is_shared else [row])
+        return ImproveRecord(
+            generation=generation,
+            row=row,
+            id=individual.id,
+            steps=len(losses),
+            first_loss=losses[0] if losses else math.nan,
+            mean_loss=mean,
+            last_loss=losses[-1] if losses else math.nan,
+            jump=losses[0] - sum(recent) / len(recent) if recent and losses else None,
+            seconds=seconds,
+            stopped=stopped,
+        )
