@@ -1,8 +1,8 @@
 """What the engine costs around the gradient steps: EOE's generations against a plain loop on the same model and batches.
 
 Both train the same b-layer expert by AdamW, in turns, in one process: the engine with mounting, swapping, PSO, crossover and
-records (no evaluation, no checkpoint), the plain loop with torch's fused AdamW and ``clip_grad_norm_``. The figure is the ratio of
-the median times of a turn. Checkpoints are timed apart, as a share of a run that saves as often as the configuration says.
+records (no evaluation, no checkpoint), the plain loop with torch's fused AdamW and ``clip_grad_norm_``. The figure is the ratio
+of the median times of a turn. Checkpoints are timed apart, as a share of a run that saves as often as the configuration says.
 
     python benchmarks/engine_overhead.py [--turns 12] [--steps 50] [--json FILE]
 """
@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -53,6 +54,7 @@ class PlainLoop:
         self.index = 0
 
     def turn(self, steps: int) -> None:
+        """As many steps as an expert's turn has."""
         for _ in range(steps):
             self.optimizer.zero_grad(set_to_none=True)
             loss = self.task.loss(self.model, self.task.batch(self.index))
@@ -64,16 +66,19 @@ class PlainLoop:
 
 
 def len_of_expert(engine: Engine) -> int:
+    """Blocks of one expert."""
     return engine.world.mounted.module.config.num_hidden_layers
 
 
-def timed(action) -> float:
+def timed(action: Callable[[], object]) -> float:
+    """Seconds that ``action`` takes."""
     started = time.perf_counter()
     action()
     return time.perf_counter() - started
 
 
 def measure(turns: int, steps: int) -> dict[str, object]:
+    """Turns of both, alternating, and what saving takes."""
     with tempfile.TemporaryDirectory() as folder:
         engine = open_one(Path(folder), steps, turns)
         plain = PlainLoop(engine)
@@ -106,6 +111,7 @@ def measure(turns: int, steps: int) -> dict[str, object]:
 
 
 def main() -> None:
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turns", type=int, default=12)
     parser.add_argument("--steps", type=int, default=50)

@@ -1,4 +1,4 @@
-"""The improve phase: individuals take their turns in the live module, and a loss that is not finite stops one before its weights."""
+"""The improve phase: individuals take turns in the live module; a loss that is not finite stops one before its weights."""
 
 import math
 import time

@@ -1,7 +1,5 @@
 """A built-in plugin for tests: one component of every kind, with settings of every type."""
 
-# ruff: noqa: RUF009 - setting() makes a dataclass field
-
 import enum
 from dataclasses import dataclass
 from pathlib import Path

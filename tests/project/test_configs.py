@@ -8,7 +8,7 @@ from evoweights.config.loading import load_config
 from evoweights.runs.planning import estimate
 
 ROOT = Path(__file__).parents[2]
-CONFIGS = sorted((ROOT / "configs").glob("*.yaml")) + [ROOT / "examples" / "local_operator" / "drift.yaml"]
+CONFIGS = [*sorted((ROOT / "configs").glob("*.yaml")), ROOT / "examples" / "local_operator" / "drift.yaml"]
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
