@@ -16,7 +16,8 @@ from evoweights.storage.checkpoints import CheckpointStore
 MODEL = {"model_type": "gpt2", "n_layer": 4, "n_embd": 16, "n_head": 2, "n_positions": 16, "vocab_size": 256}
 
 
-def _config(folder: Path, **changes: object) -> RunConfig:
+def small_config(folder: Path, **changes: object) -> RunConfig:
+    """Five turns of a GPT-2 of four tiny blocks, two to an expert, on a text that repeats itself."""
     (folder / "config.json").write_text(json.dumps(MODEL))
     (folder / "text.txt").write_text("to be or not to be, that is the question. " * 80)
     values = {
@@ -42,7 +43,7 @@ def _config(folder: Path, **changes: object) -> RunConfig:
 
 
 def test_the_preset_fills_what_the_user_leaves_out_and_yields_to_what_they_say(tmp_path: Path) -> None:
-    config = _config(tmp_path)
+    config = small_config(tmp_path)
     improver = config.improve[0].component
     assert (improver.clip_by, improver.bias_correction, improver.warmup_steps) == ("tensor_by_depth", "run", 600)
     assert [(each.component.name, each.component.scope) for each in config.vary] == [
@@ -57,7 +58,7 @@ def test_the_preset_fills_what_the_user_leaves_out_and_yields_to_what_they_say(t
 @pytest.mark.parametrize(("total_steps", "events"), [(0, 4), (14, 4), (13, 3), (7, 1)])
 def test_events_happen_as_often_as_the_published_formula_says(tmp_path: Path, total_steps: int, events: int) -> None:
     """N = 2 and S = 3: floor((T + 1) / S) - N + 1 events, where T = 14 is five whole turns."""
-    session.run(_config(tmp_path, turn={"name": "koifish", "switch": 3, "total_steps": total_steps}))
+    session.run(small_config(tmp_path, turn={"name": "koifish", "switch": 3, "total_steps": total_steps}))
     run = tmp_path / "runs" / "koifish"
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert sum(bool(line["varied"]) for line in lines) == events
@@ -72,7 +73,7 @@ def test_an_event_leaves_vectors_moments_and_the_leader_as_they_were(tmp_path: P
         folder = tmp_path / name
         folder.mkdir()
         changes = {} if vary is None else {"vary": vary}
-        session.run(_config(folder, generations=2, **changes))
+        session.run(small_config(folder, generations=2, **changes))
         checkpoint = CheckpointStore(folder / "runs" / "koifish" / "checkpoints").latest()
         assert checkpoint is not None
         saved[name] = [checkpoint.tensors(f"individuals/{row:04d}") for row in range(2)] + [

@@ -3,6 +3,7 @@
 from math import sqrt as host_sqrt
 
 from evoweights_kernels.body import gene_kernel
+from evoweights_kernels.errors import KernelError
 from evoweights_kernels.functions import sqrt
 from evoweights_kernels.roles import Gene, Scalar, State
 
@@ -43,12 +44,12 @@ def adamw_scalars(
     """The scalars of `adamw` for step `step` (1 is the first), computed in float64.
 
     Raises:
-        ValueError: `step` is below 1, or a beta is not within [0, 1).
+        KernelError: `step` is below 1, or a beta is not within [0, 1).
     """
     if step < 1:
-        raise ValueError(f"AdamW counts steps from 1, found {step}")
+        raise KernelError(f"AdamW counts steps from 1, found {step}")
     if not (0.0 <= beta1 < 1.0 and 0.0 <= beta2 < 1.0):
-        raise ValueError(f"AdamW takes betas within [0, 1), found {beta1} and {beta2}")
+        raise KernelError(f"AdamW takes betas within [0, 1), found {beta1} and {beta2}")
     return {
         "decay": learning_rate * weight_decay,
         "beta1": beta1,
