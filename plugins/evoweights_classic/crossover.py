@@ -26,7 +26,7 @@ class Crossover(GeneOperator):
             raise ValueError(f"bits: found {self.bits}, allowed are 8, 16 and 32")
 
     @property
-    def kernel(self) -> GeneKernel:
+    def kernel(self) -> GeneKernel:  # pyright: ignore[reportIncompatibleVariableOverride] (a setting decides)
         """Uniform crossover with the chosen width of random numbers."""
         if self.bits == 16:
             return bodies.uniform_crossover

@@ -37,7 +37,7 @@ class PSO(GeneOperator):
         return self.inertia != 0.0 or self.cognitive != 0.0
 
     @property
-    def kernel(self) -> GeneKernel:
+    def kernel(self) -> GeneKernel:  # pyright: ignore[reportIncompatibleVariableOverride] (a setting decides)
         """The velocity-free body, or the one with memory."""
         return bodies.pso if self.has_memory else bodies.pso_towards
 

@@ -1,7 +1,7 @@
 """The blocks of a decoder-only Hugging Face model: where they are, and how a divided model is put together again."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from evoweights.errors import UsageError
 
@@ -23,7 +23,7 @@ def find_blocks(model: "nn.Module") -> "tuple[str, nn.ModuleList]":
     """
     from torch import nn
 
-    depth = model.config.num_hidden_layers
+    depth = cast(Any, model).config.num_hidden_layers
     found = [
         (name, module)
         for name, module in model.named_modules()

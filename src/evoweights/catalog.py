@@ -9,7 +9,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from evoweights.errors import PluginError, UsageError, did_you_mean
 
@@ -141,7 +141,7 @@ class Registrar:
         where = f"{self.provider}: component {component!r}"
         if kind not in KINDS:
             raise PluginError(f"{where}: unknown kind {kind!r}.{did_you_mean(kind, KINDS)}")
-        if not (dataclasses.is_dataclass(component) and component.__dataclass_params__.frozen):
+        if not (dataclasses.is_dataclass(component) and cast(Any, component).__dataclass_params__.frozen):
             raise PluginError(f"{where}: must be a frozen dataclass. Decorate it with @dataclass(frozen=True).")
         name, source = getattr(component, "name", None), getattr(component, "source", None)
         if not isinstance(name, str) or not _NAME.fullmatch(name):

@@ -188,10 +188,15 @@ class GeneOperator(PairOperator, ABC):
     that slot; any other ``Gene`` is the source. ``Scalar`` and ``Chance`` arguments take the setting of the same name.
     """
 
-    @property
-    @abstractmethod
-    def kernel(self) -> GeneKernel:
-        """The body that is applied to every gene in scope. A class attribute does as well."""
+    kernel: ClassVar[GeneKernel]
+    """The body that is applied to every gene in scope; a property, where a setting decides which."""
+
+    def __init_subclass__(cls) -> None:
+        if getattr(cls, "kernel", None) is None:
+            raise PluginError(
+                f"{cls.__module__}.{cls.__name__}: a GeneOperator needs a class attribute `kernel`, a function decorated "
+                "with @gene_kernel."
+            )
 
     def scalars(self) -> Mapping[str, float]:
         """Value of every ``Scalar`` and probability of every ``Chance``, by argument."""

@@ -191,17 +191,13 @@ class Population:
         self.buffers[index] = buffers_among(tensors)
 
     def state(self) -> dict[str, Any]:
-        """The individuals as JSON values (NaN and infinity as strings)."""
-        rows = [{key: _plain(value) for key, value in asdict(each).items()} for each in self.individuals]
-        return {"next_id": self.next_id, "individuals": rows}
+        """The individuals as plain values; losses may be NaN or infinite."""
+        return {"next_id": self.next_id, "individuals": [asdict(each) for each in self.individuals]}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Put back what :meth:`state` gave."""
         self.next_id = state["next_id"]
-        self.individuals = []
-        for row in state["individuals"]:
-            values = {key: float(value) if isinstance(value, str) else value for key, value in row.items()}
-            self.individuals.append(Individual(**values | {"parents": tuple(values["parents"])}))
+        self.individuals = [Individual(**each | {"parents": tuple(each["parents"])}) for each in state["individuals"]]
 
 
 def resolve_home(home: str, size_bytes: int, device: torch.device) -> str:
@@ -210,7 +206,3 @@ def resolve_home(home: str, size_bytes: int, device: torch.device) -> str:
         return home
     fits = device.type == "cuda" and size_bytes <= torch.cuda.mem_get_info(device)[0] // 2
     return "device" if fits else "host"
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -42,8 +42,9 @@ class Progress:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "Progress":
         """Put back what :meth:`state` gave."""
-        turn = state["turn"]
-        if turn is not None:
-            improved = [ImproveRecord(**record) for record in turn["improved"]]
-            turn = TurnProgress(**turn | {"rows": tuple(turn["rows"]), "improved": improved})
-        return cls(**dict(state) | {"turn": turn})
+        values = dict(state)
+        turn = values.pop("turn")
+        if turn is None:
+            return cls(**values)
+        improved = [ImproveRecord(**record) for record in turn["improved"]]
+        return cls(**values, turn=TurnProgress(**turn | {"rows": tuple(turn["rows"]), "improved": improved}))

@@ -86,8 +86,9 @@ def _groups(layout: Layout, entries: Sequence[Named], scene: Scene) -> Iterator[
         fusible = isinstance(entry.operator, GeneOperator) and not sources & {pair.target for pair in pairs}
         return (pairs, entry.operator.scope, None if fusible else entry.label)
 
-    for (pairs, _, _), group in itertools.groupby(entries, key):
-        yield list(group), list(pairs)
+    for _, group in itertools.groupby(entries, key):
+        fused = list(group)
+        yield fused, fused[0].operator.pairs(scene)
 
 
 def _rewrite_(

@@ -39,7 +39,9 @@ def test_the_local_example_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["run", "resume", "validate", "operators", "plugins", "status", "verify", "export", "generate", "doctor"])
+@pytest.mark.parametrize(
+    "name", ["run", "resume", "validate", "operators", "plugins", "status", "verify", "export", "generate", "doctor"]
+)
 def test_every_command_of_the_readme_exists_and_every_command_is_in_it(name: str) -> None:
     assert f"evoweights {name}" in README or f"`{name} " in README or f"`{name}`" in README
     assert _evoweights(name, "--help", cwd=ROOT).returncode == 0
