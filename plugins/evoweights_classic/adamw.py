@@ -34,7 +34,7 @@ class AdamW:
     weight_decay: float = setting(0.1, "decoupled decay; times the learning rate per step", minimum=0.0)
     beta1: float = setting(0.9, "decay of the first moment", minimum=0.0, maximum=0.999999)
     beta2: float = setting(0.95, "decay of the second moment", minimum=0.0, maximum=0.999999)
-    epsilon: float = setting(1.0e-8, "added to the root of the second moment", minimum=0.0)
+    epsilon: float = setting(1.0e-8, "added to the root of the second moment", minimum=1.0e-16)
     schedule: str = setting(
         "constant", "learning rate after warm-up, over the whole run", choices=("constant", "linear", "cosine")
     )

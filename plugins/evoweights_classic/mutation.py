@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Mutation(GeneOperator):
     """Masked Gaussian mutation: with probability ``rate`` a gene changes by ``sigma * z``, z standard normal.
 
-    ``relative_to: rms`` multiplies sigma by the root mean square of the gene's tensor before the launch.
+    ``relative_to: rms`` multiplies sigma by the root mean square of the gene's tensor when the phase begins.
     """
 
     name: ClassVar[str] = "mutation"

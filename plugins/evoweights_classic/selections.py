@@ -41,7 +41,7 @@ class Truncation:
         import torch
 
         ranked, chosen = ranking(fitness), list(range(len(fitness)))
-        count = int(self.share * len(fitness))
+        count = math.floor(self.share * len(fitness) + 1e-9)  # 0.29 * 100 is a little less than 29
         parents = [row for row in ranked[:count] if not math.isnan(fitness[row])]
         if not parents:
             return chosen

@@ -45,6 +45,12 @@ def found(
     Individual i is initialised from ``noise`` at "individual i", so that none depends on how many there are.
     """
     mounted = mount_blueprint(blueprint, device, improvers=improvers)
+    for operator in operators:
+        if not mounted.own.layout.scope(operator.scope, where=f"operator {operator.name}: scope"):
+            raise UsageError(
+                f"operator {operator.name}: scope {operator.scope!r} holds no gene that an individual owns. Its own segments "
+                f"are {', '.join(sorted({each.role for each in mounted.own.layout.segments}))}; the rest is shared or frozen."
+            )
     population = Population(
         mounted.own.layout,
         blueprint.size,

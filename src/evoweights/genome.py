@@ -206,7 +206,8 @@ def check_mounted(module: nn.Module, part: Part) -> None:
     """Make sure that the module's parameters still are views of the buffer.
 
     Raises:
-        UsageError: something replaced a parameter's storage (``.to``, ``copy.deepcopy``, ``.data =``).
+        UsageError: something replaced a parameter's storage (``.to``, ``copy.deepcopy``, ``.data =``) or its gradient's
+            (``zero_grad``).
     """
     parameters: dict[str, Any] = dict(module.named_parameters())
     for segment in part.layout.segments:
@@ -214,4 +215,13 @@ def check_mounted(module: nn.Module, part: Part) -> None:
             raise UsageError(
                 f"Parameter {segment.name!r} has left its genome: its storage was replaced. Do not call .to() or "
                 "assign .data on a mounted module; change values in place instead."
+            )
+        gradient = parameters[segment.name].grad
+        at_home = segment.role == "frozen" or (
+            gradient is not None and gradient.data_ptr() == segment.view(part.gradient).data_ptr()
+        )
+        if not at_home and segment.count:
+            raise UsageError(
+                f"The gradient of {segment.name!r} has left its genome, so nothing was learned from it. A task must not call "
+                "zero_grad() or assign .grad; improvers zero the gradients."
             )

@@ -1,6 +1,7 @@
 """The live module that individuals take turns in: its parameters are views of the buffers of whoever is mounted."""
 
-from collections.abc import Callable, Iterator, Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -64,15 +65,19 @@ class Mounted:
         for name, slot in self.own.slots.items():
             population.row(self.row, name).copy_(slot)
         population.individuals[self.row].counters = dict(self.own.counters)
-        population.buffers[self.row] = {name: buffer.detach().to("cpu", copy=True) for name, buffer in self._buffers()}
+        population.buffers[self.row] = self.buffers()
 
     def put_buffers_(self, values: Mapping[str, Tensor]) -> None:
         """Copy an individual's buffers into the module; those it does not have stay."""
-        for name, buffer in self._buffers():
+        for name, buffer in self._buffers.items():
             if name in values:
                 buffer.copy_(values[name])
 
-    def _buffers(self) -> Iterator[tuple[str, Tensor]]:
-        """Persistent buffers: part of an individual, saved and swapped with it, but not evolved."""
+    def buffers(self) -> dict[str, Tensor]:
+        """Copies of the persistent buffers, in host memory: part of an individual, saved with it, but not evolved."""
+        return {name: buffer.detach().to("cpu", copy=True) for name, buffer in self._buffers.items()}
+
+    @functools.cached_property
+    def _buffers(self) -> dict[str, Tensor]:
         persistent = self.module.state_dict(keep_vars=True)
-        yield from ((name, each) for name, each in self.module.named_buffers() if name in persistent)
+        return {name: each for name, each in self.module.named_buffers() if name in persistent}

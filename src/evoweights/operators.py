@@ -210,7 +210,8 @@ class GeneOperator(PairOperator, ABC):
         return {name: float(getattr(self, name)) for name in wanted}
 
     def tile_scalars(self, layout: "Layout", target: "Tensor") -> "Mapping[str, Tensor]":
-        """Value of every ``TileScalar``, float32 ``[layout.size / 1024]``, computed from the target's weights."""
+        """Value of every ``TileScalar``, float32 ``[layout.size / 1024]``, computed from the target's weights as they are
+        when the vary phase begins."""
         del layout, target  # unused: most kernels take none
         return {}
 

@@ -67,11 +67,13 @@ class Training:
         feed, here = Feed(self.task, progress), noise.at("individual", row)
         while len(turn.losses) < steps:
             number = progress.step + 1
+            buffers = world.mounted.buffers()  # a loss that is not finite has been through running statistics already
             moment = Moment(number, self.info.total_steps, here.at("step", number), self.backend)
             try:
                 loss = improver.step(world.mounted, feed, moment)
             except NonFiniteStep as error:
                 stopped = str(error)
+                world.mounted.put_buffers_(buffers)
                 break
             turn.losses.append(loss)
             progress.step, progress.ticks = number, progress.ticks + 1

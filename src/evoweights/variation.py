@@ -43,6 +43,7 @@ def vary(
         PluginError: an operator raised, or gave tensors of another name, shape or dtype, or non-finite ones.
     """
     records = []
+    measured = _measure(population, entries, scene)
     copied = [each.name for each in population.slots if each.role == "optimizer" and optimizer_state == "copy"]
     for group, pairs in _groups(population.layout, entries, scene):
         origins = list(population.individuals)
@@ -52,12 +53,27 @@ def vary(
                 snapshots[pair.target] = {n: population.row(pair.target, n).clone() for n in (WEIGHTS, *copied)}
             tensors = snapshots.get(pair.source, {}) if pair.source != pair.target else {}
             source = _Source(population, pair.source, origins[pair.source], tensors)
-            ran = _rewrite_(population, group, pair, source.tensor(WEIGHTS), noise=noise, backend=backend)
+            weights = source.tensor(WEIGHTS)
+            ran = _rewrite_(population, group, pair, weights, measured=measured, noise=noise, backend=backend)
             new = population.rewritten(pair.target, parents=[source.individual.id], generation=generation)
             _carry_optimizer_state_(population, pair, source, optimizer_state)
             labels = tuple(each.label for each in group)
             records.append(VaryRecord(generation, labels, pair.target, new.id, new.parents, (pair.source,), ran))
     return records
+
+
+Measured = Mapping[tuple[str, int], Mapping[str, Tensor]]
+"""Tile scalars by an entry's label and the target's row."""
+
+
+def _measure(population: Population, entries: Sequence[Named], scene: Scene) -> Measured:
+    """The tile scalars of every operator and target, before anything is rewritten, so that they do not depend on fusion."""
+    return {
+        (entry.label, pair.target): entry.operator.tile_scalars(population.layout, population.row(pair.target))
+        for entry in entries
+        if isinstance(entry.operator, GeneOperator)
+        for pair in entry.operator.pairs(scene)
+    }
 
 
 @dataclass(frozen=True)
@@ -92,7 +108,14 @@ def _groups(layout: Layout, entries: Sequence[Named], scene: Scene) -> Iterator[
 
 
 def _rewrite_(
-    population: Population, group: Sequence[Named], pair: Pair, source: Tensor, *, noise: Noise, backend: str
+    population: Population,
+    group: Sequence[Named],
+    pair: Pair,
+    source: Tensor,
+    *,
+    measured: Measured,
+    noise: Noise,
+    backend: str,
 ) -> str:
     """Apply a group to one pair in place; the backend that ran."""
     first = group[0].operator
@@ -105,7 +128,15 @@ def _rewrite_(
     live = population.layout.live(segments, device=target.device)
     try:
         calls = [
-            gene_call(population, entry.operator, pair, target, source, noise.at(entry.label))
+            gene_call(
+                population,
+                entry.operator,
+                pair,
+                target,
+                source,
+                measured[entry.label, pair.target],
+                noise.at(entry.label),
+            )
             for entry in group
             if isinstance(entry.operator, GeneOperator)
         ]
@@ -116,7 +147,13 @@ def _rewrite_(
 
 
 def gene_call(
-    population: Population, operator: GeneOperator, pair: Pair, target: Tensor, source: Tensor, noise: Noise
+    population: Population,
+    operator: GeneOperator,
+    pair: Pair,
+    target: Tensor,
+    source: Tensor,
+    tile_scalars: Mapping[str, Tensor],
+    noise: Noise,
 ) -> Call:
     """The operator's kernel bound to one target, its slots and one source.
 
@@ -124,7 +161,7 @@ def gene_call(
         PluginError: the kernel keeps a state that is no slot of the operator.
     """
     slots = {slot.name.rpartition(".")[2]: slot.name for slot in operator.slots}
-    tensors: dict[str, Tensor] = dict(operator.tile_scalars(population.layout, target))
+    tensors: dict[str, Tensor] = dict(tile_scalars)
     genes = [each for each in operator.kernel.arguments if each.role.__name__ in ("Gene", "State")]
     for index, argument in enumerate(genes):
         if index == 0:
@@ -207,15 +244,15 @@ def _carry_optimizer_state_(population: Population, pair: Pair, source: _Source,
 
 
 def distance(population: Population, *, sample: int = 2**14) -> float | None:
-    """Mean over pairs of ``|a - b| / |a|`` (Euclidean norms) on at most ``sample`` evenly spread genes; None below two."""
-    if population.size < 2:
+    """Mean over pairs of ``|a - b| / |a|`` (Euclidean norms) of healthy rows, on at most ``sample`` evenly spread genes of
+    their matrices (of all genes if there are none); None below two rows."""
+    healthy = population.healthy()
+    if len(healthy) < 2:
         return None
-    stride = max(1, population.layout.size // sample)
-    last = max((each.start + each.count for each in population.layout.scope("matrices")), default=0)
-    rows = [population.row(row, WEIGHTS)[: last or None : stride].double().cpu() for row in range(population.size)]
-    gaps = [
-        float((rows[a] - rows[b]).norm() / rows[a].norm().clamp_min(1e-300))
-        for a in range(population.size)
-        for b in range(a + 1, population.size)
-    ]
+    last = max(
+        (each.start + each.count for each in population.layout.scope("matrices")), default=population.layout.size
+    )
+    stride = max(1, -(-last // sample))
+    rows = [population.row(row, WEIGHTS)[:last:stride].double().cpu() for row in healthy]
+    gaps = [float((a - b).norm() / a.norm().clamp_min(1e-300)) for a, b in itertools.combinations(rows, 2)]
     return sum(gaps) / len(gaps)

@@ -1,6 +1,5 @@
 """Populations: homes, saving, identities, losses, and individuals swapped in and out of a live module."""
 
-import json
 import math
 import tempfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from evoweights.founding import found
 from evoweights.mounted import Blueprint
 from evoweights.population import Individual, Population, Slot, best_of, better, buffers_among
 from evoweights.seeds import Noise
+from evoweights.storage.formats import from_json, to_json
 from populations import CPU, bits, contents, fill_, flat_layout, mixed_layout, population_of
 from strategies import DTYPES, fitnesses, genes_of, layouts
 
@@ -133,16 +133,16 @@ individuals = st.builds(
 
 
 @given(st.lists(individuals, min_size=2, max_size=2), st.integers(2, 2**50))
-def test_the_state_survives_strict_json_with_nan_and_infinity(given_individuals, next_id):
+def test_the_state_survives_the_json_of_a_checkpoint_with_nan_and_infinity(given_individuals, next_id):
     population = population_of(flat_layout(1), 2)
     population.individuals, population.next_id = given_individuals, next_id
-    text = json.dumps(population.state(), allow_nan=False)
+    text = to_json(population.state())  # as a checkpoint writes it
     other = population_of(flat_layout(1), 2)
-    other.load_state(json.loads(text))
+    other.load_state(from_json(text))
     assert repr(other.individuals) == repr(given_individuals)  # NaN is not equal to itself, its text is
     assert other.next_id == next_id
     assert all(isinstance(each.parents, tuple) for each in other.individuals)
-    assert json.dumps(other.state()) == text
+    assert to_json(other.state()) == text
 
 
 # Identities

@@ -21,7 +21,7 @@ from evoweights.errors import PluginError, UsageError
 from evoweights.operators import DIRECTIONS, GeneOperator, Pair, TensorOperator
 from evoweights.population import Slot
 from evoweights.seeds import Noise
-from evoweights.variation import gene_call
+from evoweights.variation import Named, gene_call, vary
 from evoweights_classic import PSO, ArithmeticCrossover, Crossover, Mix, Mutation
 from evoweights_kernels import TILE, Chance, Gene, Normal, Scalar, State, Uniform, apply_, gene_kernel
 from evoweights_kernels import Call as KernelCall
@@ -294,8 +294,21 @@ def test_the_usual_pipeline_fuses_on_every_target(backend, dtype):
     assert fused == apart
 
 
-def test_relative_mutation_measures_the_weights_before_the_launch():
-    """In a fused group that is before the operators ahead of it."""
+def test_what_a_mutation_is_relative_to_does_not_depend_on_fusion():
+    """With an operator between that breaks the launch in two, the matrices get the same bits."""
+    acting = (PSO(), Mutation(rate=0.5, sigma=0.5))
+    fused, broken = filled(mixed_layout(), *acting), filled(mixed_layout(), *acting)
+    entries = [Named("0-pso", acting[0]), Named("2-mutation", acting[1])]
+    between = [entries[0], Named("1-mix", Mix(scope="vectors")), entries[1]]
+    settings_ = {"generation": 3, "noise": Noise(1).at("vary"), "backend": "reference", "optimizer_state": "keep"}
+    vary(fused, entries, scene_of(fused.size), **settings_)
+    vary(broken, between, scene_of(broken.size), **settings_)
+    for segment in fused.layout.scope("matrices"):
+        assert all(bits(segment.view(fused.row(i))) == bits(segment.view(broken.row(i))) for i in range(fused.size))
+
+
+def test_relative_mutation_measures_the_weights_before_the_phase():
+    """That is before the operators ahead of it."""
     population = filled(flat_layout(4096), Mutation())
     population.row(0).fill_(0.0)
     population.row(1).fill_(2.0)
@@ -332,7 +345,16 @@ def test_a_genome_in_chunks_is_the_genome_as_a_whole(operator, dtype, chunk, see
     whole, parts = filled(layout, operator, seed=seed), filled(layout, operator, seed=seed)
     live = layout.live(layout.scope("all"))
     calls = [
-        gene_call(each, operator, Pair(1, 0), each.row(1), each.row(0), Noise(seed, "here")) for each in (whole, parts)
+        gene_call(
+            each,
+            operator,
+            Pair(1, 0),
+            each.row(1),
+            each.row(0),
+            operator.tile_scalars(each.layout, each.row(1)),
+            Noise(seed, "here"),
+        )
+        for each in (whole, parts)
     ]
     apply_([calls[0]], seed=seed, live=live, backend="cpu")
     for first in range(0, len(live), chunk):
@@ -689,7 +711,7 @@ class Wrong(GeneOperator):
     name: ClassVar[str] = "wrong"
     source: ClassVar[str] = "a test"
 
-    kernel: object = None
+    kernel: object = bold
     chance: float = 0.5
 
 

@@ -126,6 +126,54 @@ def test_a_nan_loss_stops_the_turn_before_the_weights_and_the_run_goes_on(tmp_pa
     assert all(math.isfinite(each.end) for each in result.table)
 
 
+def test_a_refused_step_leaves_running_statistics_as_they_were(tmp_path: Path) -> None:
+    """Batch norm has seen the bad batch by the time its loss is known."""
+
+    class Normed(ScriptedTask):
+        def build(self) -> nn.Module:
+            return nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+
+        def loss(self, module: nn.Module, batch: float) -> Tensor:
+            return module(torch.full((4, 2), batch)).square().sum()
+
+        def evaluate(self, module: nn.Module) -> float:
+            return float(module[1].running_mean.abs().sum())
+
+    task = dataclasses.make_dataclass(
+        "Settings",
+        [],
+        bases=(Scripted,),
+        frozen=True,
+        namespace={"open": lambda self, place: Normed(range(3, 99), lambda value: False)},
+    )()
+    config = config_in(tmp_path, vary=[], generations=2, population={"name": "individuals", "size": 1})
+    result = session.run(dataclasses.replace(config, task=task))
+    assert [line["improved"][0]["steps"] for line in _metrics(tmp_path)][:2] == [3, 0]
+    assert math.isfinite(result.table[0].end)
+
+
+def test_a_task_that_drops_the_gradients_is_told_so(tmp_path: Path) -> None:
+    """zero_grad() would detach them from the genome, and training would silently do nothing."""
+
+    class Dropping(ScriptedTask):
+        def loss(self, module: nn.Module, batch: float) -> Tensor:
+            module.zero_grad()
+            return super().loss(module, batch)
+
+    task = dataclasses.make_dataclass(
+        "Settings", [], bases=(Scripted,), frozen=True, namespace={"open": lambda self, place: Dropping(range(0), lambda value: False)}
+    )()
+    with pytest.raises(UsageError, match="gradient of 'weight' has left its genome"):
+        session.run(dataclasses.replace(config_in(tmp_path), task=task))
+
+
+def test_a_scope_that_holds_nothing_is_refused_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(
+        UsageError, match=r"operator mutation: scope 'embeddings' holds no gene that an individual owns"
+    ):
+        _run(tmp_path, vary=[{"name": "mutation", "scope": "embeddings"}])
+
+
 def test_three_stopped_turns_in_a_row_fail_an_individual_and_no_healthy_one_ends_the_run(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match="no healthy individual is left") as caught:
         _run(tmp_path, Scripted(nan_batches=range(10_000)), vary=[], generations=20)
