@@ -24,7 +24,7 @@ from evoweights.config.loading import load_config
 from evoweights.engine import Engine
 from evoweights.runs.environment import environment
 from evoweights.runs.session import open_engine
-from evoweights.stopping import StopRequest
+from evoweights.runs.stopping import StopRequest
 from evoweights.storage.run_dir import RunDirectory
 
 CONFIG = Path(__file__).parent.parent / "configs" / "eoe_gpt2.yaml"

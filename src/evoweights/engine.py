@@ -4,12 +4,13 @@ import functools
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
 from evoweights.config.run_config import RunConfig
+from evoweights.diversity import distance
 from evoweights.errors import DivergedError, ResourceError, RunStopped
 from evoweights.operators import Scene, Turn
 from evoweights.plugins.loading import Hooks
@@ -18,11 +19,10 @@ from evoweights.progress import TurnProgress
 from evoweights.records import GenerationRecord, RunInfo, VaryRecord
 from evoweights.scoring import crown, evaluate, select
 from evoweights.seeds import Noise
-from evoweights.stopping import StopRequest
 from evoweights.storage.run_dir import RunDirectory
 from evoweights.task import Task
 from evoweights.training import Training
-from evoweights.variation import Named, distance, vary
+from evoweights.variation import Named, vary
 from evoweights.world import World
 
 FAILED_SAVES = 3
@@ -33,7 +33,10 @@ _LOG = logging.getLogger("evoweights")
 
 @dataclass
 class Engine:
-    """A run in memory: its population, the live module, and how far it has come."""
+    """A run in memory: its population, the live module, and how far it has come.
+
+    ``stop`` gives 0 as long as the run may go on, else the exit code it is to end with.
+    """
 
     config: RunConfig
     run: RunDirectory
@@ -41,7 +44,7 @@ class Engine:
     task: Task
     world: World
     info: RunInfo
-    stop: StopRequest
+    stop: Callable[[], int]
     environment: Mapping[str, Any]
     _seconds: dict[str, float] = field(default_factory=dict)
     _best_on_disk: int | None = None
@@ -167,7 +170,7 @@ class Engine:
             self._seconds[name] = time.perf_counter() - started
 
     def _checkpoint_if_due(self) -> None:
-        if self.stop:
+        if self.stop():
             self._stop_here()
         settings, generation = self.config.checkpoint, self.world.progress.generation
         aged = time.monotonic() - self._last_save >= settings.every_seconds
@@ -187,7 +190,7 @@ class Engine:
         raise RunStopped(
             f"Stopped in generation {self.world.progress.generation} after {self.world.progress.step} steps; a checkpoint is "
             f"written. Continue with: evoweights resume {self.run.folder}",
-            exit_code=self.stop.exit_code,
+            exit_code=self.stop(),
         )
 
     def checkpoint(self) -> None:

@@ -7,7 +7,7 @@ neighbours) or over named tensors in plain torch (:class:`TensorOperator`). Grad
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from evoweights.catalog import setting
 from evoweights.errors import PluginError
@@ -240,7 +240,3 @@ class Selection(Protocol):
         """For every row, the row whose individual it holds in the next generation; NaN (unknown or failed) never wins
         over a known fitness."""
         ...
-
-
-Component = Any
-"""An instance of a class of the catalog: its settings are its fields."""

@@ -15,7 +15,6 @@ from evoweights.plugins.loading import Hooks
 from evoweights.progress import Progress, TurnProgress
 from evoweights.records import ImproveRecord, RunInfo
 from evoweights.seeds import Noise
-from evoweights.stopping import StopRequest
 from evoweights.task import Task
 from evoweights.world import World
 
@@ -45,7 +44,7 @@ class Training:
     task: Task
     hooks: Hooks
     info: RunInfo
-    stop: StopRequest
+    stop: Callable[[], int]
     backend: str
     stop_here: Callable[[], NoReturn]
 
@@ -78,7 +77,7 @@ class Training:
             turn.losses.append(loss)
             progress.step, progress.ticks = number, progress.ticks + 1
             self.hooks.call("step_finished", info=self.info, generation=generation, row=row, step=number, loss=loss)
-            if self.stop:
+            if self.stop():
                 world.mounted.store(world.population)
                 self.stop_here()
         world.mounted.store(world.population)

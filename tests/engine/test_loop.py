@@ -50,6 +50,12 @@ class Scripted:
         return ScriptedTask(self.nan_batches, self.is_bad)
 
 
+def _settings_of(task: Task) -> Any:
+    """Settings that open ``task``."""
+    opening = {"open": lambda self, place: task}
+    return dataclasses.make_dataclass("Settings", [], bases=(Scripted,), frozen=True, namespace=opening)()
+
+
 def _metrics(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "runs" / "digits" / "metrics.jsonl").read_text().splitlines()]
 
@@ -161,7 +167,11 @@ def test_a_task_that_drops_the_gradients_is_told_so(tmp_path: Path) -> None:
             return super().loss(module, batch)
 
     task = dataclasses.make_dataclass(
-        "Settings", [], bases=(Scripted,), frozen=True, namespace={"open": lambda self, place: Dropping(range(0), lambda value: False)}
+        "Settings",
+        [],
+        bases=(Scripted,),
+        frozen=True,
+        namespace={"open": lambda self, place: Dropping(range(0), lambda value: False)},
     )()
     with pytest.raises(UsageError, match="gradient of 'weight' has left its genome"):
         session.run(dataclasses.replace(config_in(tmp_path), task=task))

@@ -17,8 +17,8 @@ from evoweights.mounted import Mounted
 from evoweights.population import Population
 from evoweights.records import IndividualSummary, RunInfo, RunResult
 from evoweights.runs.environment import environment, peak_memory_bytes
+from evoweights.runs.stopping import StopRequest, stop_on_signals
 from evoweights.seeds import Noise
-from evoweights.stopping import StopRequest, stop_on_signals
 from evoweights.storage.run_dir import RunDirectory
 from evoweights.task import Task, TaskPlace
 from evoweights.world import World

@@ -13,8 +13,9 @@ class StopRequest:
 
     exit_code: int = 0
 
-    def __bool__(self) -> bool:
-        return self.exit_code != 0
+    def __call__(self) -> int:
+        """The exit code; 0 as long as the run may go on."""
+        return self.exit_code
 
 
 @contextmanager
@@ -24,7 +25,7 @@ def stop_on_signals() -> Iterator[StopRequest]:
 
     def ask(number: int, frame: FrameType | None) -> None:
         del frame
-        if request and number == signal.SIGINT:
+        if request() and number == signal.SIGINT:
             raise KeyboardInterrupt
         request.exit_code = 128 + number
 
