@@ -159,8 +159,14 @@ def refuse_unless_equal(table: list[Row]) -> None:
             apply_(row.calls(copies), seed=SEED, backend=backend)
             results.append(copies)
         for name in start:
-            if not torch.equal(results[0][name].view(torch.int32), results[1][name].view(torch.int32)):
-                sys.exit(f"refused: {row.name}: {name} differs between cpu and reference; nothing was timed")
+            right, found = (result[name].view(torch.int32) for result in results)
+            if wrong := (right != found).nonzero().flatten().tolist():
+                first = wrong[0]
+                values = f"{results[0][name][first]:.9g} in the reference, {results[1][name][first]:.9g} on the cpu"
+                sys.exit(
+                    f"refused: {row.name}: {name} differs in {len(wrong):,} of {PARITY_GENES:,} genes, from gene {first} "
+                    f"to {wrong[-1]}; gene {first} is {values}. Nothing was timed."
+                )
 
 
 def measure(table: list[Row], genes: int, repeats: int) -> list[dict[str, object]]:

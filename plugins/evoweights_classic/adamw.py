@@ -80,33 +80,31 @@ class AdamW:
         if not math.isfinite(value):
             raise NonFiniteStep(f"the loss is {value}")
         loss.backward()
-        norm = float(self._clip_(mounted))
+        norm = float(_gradient_norm(mounted))
         if not math.isfinite(norm):
             raise NonFiniteStep(f"the loss is {value:.4g} but the norm of its gradient is {norm}")
+        self._clip_(mounted, norm)
         for label, part in zip(("own", "shared"), mounted.parts, strict=False):
             self._update_(part, label, moment)
         return value
 
-    def _clip_(self, mounted: "Mounted") -> "torch.Tensor":
-        """Limit the gradients in place; the norm of all of them before."""
+    def _clip_(self, mounted: "Mounted", norm: float) -> None:
+        """Limit the gradients in place, given the norm of all of them."""
         import torch
 
-        norms = [torch.linalg.vector_norm(part.gradient, dtype=torch.float32) for part in mounted.parts]
-        norm = torch.linalg.vector_norm(torch.stack(norms))
         if self.clip_norm == 0.0:
-            return norm
+            return
         if self.clip_by == "all":
-            factor = (self.clip_norm / (norm + 1e-6)).clamp_(max=1.0)
-            for part in mounted.parts:
-                part.gradient.mul_(factor)
-            return norm
+            if norm > self.clip_norm:
+                for part in mounted.parts:
+                    part.gradient.mul_(self.clip_norm / (norm + 1e-6))
+            return
         limit = self.clip_norm / (mounted.depth if self.clip_by == "tensor_by_depth" else 1)
         for part in mounted.parts:
             for segment in part.layout.scope("all"):
                 gradient = segment.view(part.gradient)
                 own = torch.linalg.vector_norm(gradient, dtype=torch.float32)
                 gradient.mul_((limit / (own + 1e-6)).clamp_(max=1.0))
-        return norm
 
     def _update_(self, part: "Part", label: str, moment: Moment) -> None:
         from evoweights_kernels import Call, apply_
@@ -135,3 +133,11 @@ class AdamW:
         if part.weights.element_size() == 4 or self.rounding == "nearest":
             return {}
         return {"rounding": moment.noise.stream(f"{label}/rounding")}
+
+
+def _gradient_norm(mounted: "Mounted") -> "torch.Tensor":
+    """L2 norm of the gradients of all parts together."""
+    import torch
+
+    norms = [torch.linalg.vector_norm(part.gradient, dtype=torch.float32) for part in mounted.parts]
+    return torch.linalg.vector_norm(torch.stack(norms))

@@ -32,9 +32,9 @@ def result_lines(info: RunInfo, result: RunResult) -> list[str]:
     ]
     if compare := references_text(result.references or info.references):
         lines.append(f"to compare: {compare}")
-    speed = f"{rate_text(result.tokens_per_second)} tokens/s"
+    speed = f"{rate_text(result.tokens_per_second)} tokens/s while training"
     spent = f"{result.tokens:,} tokens in {duration_text(result.seconds)}"
-    lines.append(f"{spent}, {speed}, peak memory {memory_text(result.peak_memory_bytes)}")
+    lines.append(f"{spent} ({speed}), peak memory {memory_text(result.peak_memory_bytes)}")
     return lines
 
 

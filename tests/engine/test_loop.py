@@ -145,13 +145,7 @@ def test_a_refused_step_leaves_running_statistics_as_they_were(tmp_path: Path) -
         def evaluate(self, module: nn.Module) -> float:
             return float(module[1].running_mean.abs().sum())
 
-    task = dataclasses.make_dataclass(
-        "Settings",
-        [],
-        bases=(Scripted,),
-        frozen=True,
-        namespace={"open": lambda self, place: Normed(range(3, 99), lambda value: False)},
-    )()
+    task = _settings_of(Normed(range(3, 99), lambda value: False))
     config = config_in(tmp_path, vary=[], generations=2, population={"name": "individuals", "size": 1})
     result = session.run(dataclasses.replace(config, task=task))
     assert [line["improved"][0]["steps"] for line in _metrics(tmp_path)][:2] == [3, 0]
@@ -166,13 +160,7 @@ def test_a_task_that_drops_the_gradients_is_told_so(tmp_path: Path) -> None:
             module.zero_grad()
             return super().loss(module, batch)
 
-    task = dataclasses.make_dataclass(
-        "Settings",
-        [],
-        bases=(Scripted,),
-        frozen=True,
-        namespace={"open": lambda self, place: Dropping(range(0), lambda value: False)},
-    )()
+    task = _settings_of(Dropping(range(0), lambda value: False))
     with pytest.raises(UsageError, match="gradient of 'weight' has left its genome"):
         session.run(dataclasses.replace(config_in(tmp_path), task=task))
 

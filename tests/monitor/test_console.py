@@ -113,7 +113,7 @@ def test_the_end_shows_every_expert_the_cost_the_sample_and_what_is_next(
     assert [row[0].strip("*") for row in rows] == [str(row) for row in range(16)]
     assert "best: expert 0, validation loss 4.0000, in generation 37 (lower is better)" in lines
     assert "to compare: unigram entropy 5.4300" in lines
-    assert "4,096,000 tokens in 1:02:03, 1,100 tokens/s, peak memory 2.00 GiB" in lines
+    assert "4,096,000 tokens in 1:02:03 (1,100 tokens/s while training), peak memory 2.00 GiB" in lines
     assert "He [bold]said[/bold] ?[2J so" in lines
     assert lines[-3:] == [
         f"evoweights generate {info.folder}",
