@@ -53,7 +53,10 @@ class Truncation:
 
 @dataclass(frozen=True)
 class Tournament:
-    """Every row is filled by the winner of a tournament; the best individuals keep their rows."""
+    """Every row is filled by the winner of a tournament; the best individuals keep their rows.
+
+    Operators of the next generation may rewrite those too; the best individual ever measured is saved in any case.
+    """
 
     name: ClassVar[str] = "tournament"
     source: ClassVar[str] = "Miller and Goldberg 1995, Complex Systems 9:193"

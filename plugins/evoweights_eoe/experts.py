@@ -85,7 +85,7 @@ class Experts:
         )
 
     def _check_divides(self, depth: int) -> None:
-        if depth % self.blocks_per_expert:
+        if depth < 1 or depth % self.blocks_per_expert:
             allowed = ", ".join(str(each) for each in range(1, depth + 1) if depth % each == 0)
             raise UsageError(
                 f"population.blocks_per_expert: {self.blocks_per_expert} does not divide the model's {depth} blocks. "

@@ -41,6 +41,8 @@ class LanguageTask(Task):
     the token ids and the vocabulary.
     """
 
+    exports = True
+
     def __init__(self, settings: LanguageModel, place: TaskPlace) -> None:
         self.settings, self.place = settings, place
         self.origin = find_origin(settings)
@@ -51,6 +53,11 @@ class LanguageTask(Task):
         self.train_windows = open_windows(self.corpus.train, settings.context, what="training text")
         self.validation_windows = open_windows(self.corpus.validation, settings.context, what="validation text")
         self.tokens_per_batch = settings.batch * settings.context
+
+    @property
+    def generates(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] (known once the data is open)
+        """Whether there is a tokenizer to write text with."""
+        return self.tokenizer is not None
 
     @property
     def tokenizer(self) -> "Tokenizer | None":
@@ -64,7 +71,21 @@ class LanguageTask(Task):
         """
         model = build_model(self.origin, self.config, layers=layers, dtype=DTYPES[self.settings.dtype])
         cast(nn.Module, model).to(self.place.device)
+        self._refuse_unless_causal(model)
         return model
+
+    @torch.no_grad()
+    def _refuse_unless_causal(self, model: "PreTrainedModel") -> None:
+        """Raise UsageError if what a position predicts depends on a later token: its loss would mean nothing."""
+        tokens = torch.zeros(2, 4, dtype=torch.int64, device=self.place.device)
+        tokens[1, -1] = 1
+        with _evaluating(cast(nn.Module, model)):
+            first, second = model(tokens).logits[:, 0].float()
+        if not torch.allclose(first, second, rtol=1e-3, atol=1e-5, equal_nan=True):
+            raise UsageError(
+                f"task.model: {self.origin.label!r} sees later tokens, so it cannot learn to predict the next one. "
+                "Use a causal language model; some need is_decoder: true in their config.json."
+            )
 
     def batch(self, index: int) -> Batch:
         """Training batch number ``index``: every epoch visits every window of the text once, in an order of its own."""

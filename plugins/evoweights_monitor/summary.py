@@ -47,8 +47,9 @@ def place_lines(folder: Path) -> list[str]:
 def next_commands(folder: Path, result: RunResult) -> list[str]:
     """Commands to go on with; those that have something to work on."""
     run = shlex.quote(str(folder))
-    commands = [] if result.sample is None else [f"evoweights generate {run}"]
-    commands.append(f"evoweights export {run}")
+    commands = [f"evoweights generate {run}"] if result.generates else []
+    commands += [f"evoweights export {run}"] if result.exports else []
+    commands += [f"evoweights verify {run}"] if not commands else []
     if (folder / "tb").is_dir():
         commands.append(f"tensorboard --logdir {shlex.quote(str(folder / 'tb'))}")
     return commands

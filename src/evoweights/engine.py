@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
 from evoweights.config.run_config import RunConfig
+from evoweights.contract import calling, checked_turn
 from evoweights.diversity import distance
 from evoweights.errors import DivergedError, ResourceError, RunStopped
-from evoweights.operators import Scene, Turn
+from evoweights.operators import Scene
 from evoweights.plugins.loading import Hooks
 from evoweights.population import best_of
 from evoweights.progress import TurnProgress
@@ -74,6 +75,7 @@ class Engine:
         with self._phase("improve"):
             active = [each for each in self.config.improve if each.is_active(generation)]
             self._training.improve(generation, turn, active, noise.at("improve"))
+        self._refuse_if_all_failed(generation)
         with self._phase("vary"):
             varied = self._vary(generation, turn, noise) if turn.varies else []
         if (generation + 1) % self.config.evaluate.every == 0:
@@ -103,7 +105,9 @@ class Engine:
         )
 
     def _plan(self, generation: int, noise: Noise) -> TurnProgress:
-        plan: Turn = self.config.turn.choose(generation, self.world.population.size, noise.at("turn"))
+        rule, size = self.config.turn, self.world.population.size
+        with calling(f"turn {rule.name}: choose"):
+            plan = checked_turn(rule.choose(generation, size, noise.at("turn")), size)
         healthy = self.world.population.healthy()
         return TurnProgress(tuple(row for row in plan.rows if row in healthy), plan.steps, plan.varies)
 
@@ -128,15 +132,21 @@ class Engine:
 
     def _score(self, generation: int) -> None:
         evaluate(self.world.population, self.world.mounted, self.task)
-        if not self.world.population.healthy():
-            self.run.fail("diverged")
-            raise DivergedError(
-                f"generation {generation}: no healthy individual is left; every loss is NaN or infinite. "
-                f"The last good weights are in {self.run.best_folder} if there is such a folder. "
-                "Lower the learning rate or the operators' strength and start again with --fresh."
-            )
+        self._refuse_if_all_failed(generation)
         self.world.champion = crown(
             self.world.champion, self.world.population, self.world.mounted, generation=generation
+        )
+
+    def _refuse_if_all_failed(self, generation: int) -> None:
+        if self.world.population.healthy():
+            return
+        self._save_best()
+        good = "No individual ever had a finite loss."
+        if self.world.champion is not None:
+            good = f"The best weights before that are in {self.run.best_folder}."
+        raise DivergedError(
+            f"generation {generation}: no healthy individual is left, by their losses or because their turns stopped. {good} "
+            "Lower the learning rate or the operators' strength and start again with --fresh."
         )
 
     def _record(self, generation: int, turn: TurnProgress, varied: list[VaryRecord]) -> None:

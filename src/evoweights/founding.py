@@ -6,12 +6,13 @@ from pathlib import Path
 
 import torch
 
-from evoweights.errors import UsageError
+from evoweights.errors import PluginError, UsageError
 from evoweights.genome import Part, layout_of, mount_
 from evoweights.mounted import Blueprint, Mounted
-from evoweights.operators import Improver, PairOperator
+from evoweights.operators import GeneOperator, Improver, PairOperator
 from evoweights.population import Population, Slot
 from evoweights.seeds import Noise, seeded
+from evoweights_kernels import KernelError
 
 
 def collect_slots(components: Sequence[Improver | PairOperator]) -> tuple[Slot, ...]:
@@ -46,6 +47,8 @@ def found(
     """
     mounted = mount_blueprint(blueprint, device, improvers=improvers)
     for operator in operators:
+        if isinstance(operator, GeneOperator):
+            check_kernel(operator)
         if not mounted.own.layout.scope(operator.scope, where=f"operator {operator.name}: scope"):
             raise UsageError(
                 f"operator {operator.name}: scope {operator.scope!r} holds no gene that an individual owns. Its own segments "
@@ -74,6 +77,19 @@ def found(
             if slot.role == "personal_best":
                 population.row(row, slot.name).copy_(mounted.own.weights)
     return population, mounted
+
+
+def check_kernel(operator: GeneOperator) -> None:
+    """See that a gene operator's body can be compiled and has what it takes, before any work is done.
+
+    Raises:
+        PluginError: the body is not arithmetic on genes, or takes a setting that is not there.
+    """
+    try:
+        operator.kernel.trace()
+    except KernelError as error:
+        raise PluginError(f"operator {operator.name}: {error}") from error
+    operator.scalars()
 
 
 def mount_blueprint(blueprint: Blueprint, device: torch.device, *, improvers: Sequence[Improver] = ()) -> Mounted:

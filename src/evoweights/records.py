@@ -88,7 +88,7 @@ class IndividualSummary:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a finished run ended."""
+    """How a finished run ended; ``generates`` and ``exports`` say what its task can do with the best individual."""
 
     table: tuple[IndividualSummary, ...]
     best_row: int
@@ -100,3 +100,5 @@ class RunResult:
     peak_memory_bytes: int
     sample: str | None
     references: Mapping[str, float] = field(default_factory=dict)
+    generates: bool = False
+    exports: bool = False

@@ -1,6 +1,7 @@
 """Evaluation and selection: who is measured, who failed, who is the best so far, and who lives on."""
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from evoweights.contract import calling
 from evoweights.errors import PluginError
 from evoweights.mounted import Mounted
 from evoweights.operators import Selection
@@ -60,7 +62,8 @@ def evaluate(population: Population, mounted: Mounted, task: Task) -> list[int]:
     for row in measured:
         mounted.load(population, row)
         individual = population.individuals[row]
-        fitness = task.evaluate(mounted.module)
+        with calling(f"{type(task).__name__}: evaluate individual {row}"):
+            fitness = float(task.evaluate(mounted.module))
         individual.fitness = fitness
         if not math.isfinite(fitness):
             individual.failed = True
@@ -103,7 +106,8 @@ def select(population: Population, selection: Selection, *, generation: int, noi
     Raises:
         PluginError: the selection gave the wrong number of rows, or a row that does not exist.
     """
-    chosen = list(selection.choose(population.fitness(), noise))
+    with calling(f"select {selection.name}: choose"):
+        chosen = [operator.index(row) for row in selection.choose(population.fitness(), noise)]
     if len(chosen) != population.size or not all(0 <= row < population.size for row in chosen):
         raise PluginError(
             f"select.{selection.name}: gave rows {chosen}, expected {population.size} of 0..{population.size - 1}."

@@ -29,6 +29,12 @@ class Task(ABC):
     tokens_per_batch: int
     """Units of work in a training batch, for throughput: tokens, or examples where there are no tokens."""
 
+    generates: ClassVar[bool] = False
+    """Whether :meth:`generate` is offered."""
+
+    exports: ClassVar[bool] = False
+    """Whether :meth:`export` is offered."""
+
     @abstractmethod
     def build(self) -> "nn.Module":
         """A fresh model of one individual, initialised through torch's global generators (the caller seeds them)."""

@@ -9,6 +9,7 @@ from typing import NoReturn
 from torch import Tensor
 
 from evoweights.config.run_config import Scheduled
+from evoweights.contract import calling
 from evoweights.mounted import Mounted
 from evoweights.operators import Improver, Moment, NonFiniteStep
 from evoweights.plugins.loading import Hooks
@@ -69,7 +70,8 @@ class Training:
             buffers = world.mounted.buffers()  # a loss that is not finite has been through running statistics already
             moment = Moment(number, self.info.total_steps, here.at("step", number), self.backend)
             try:
-                loss = improver.step(world.mounted, feed, moment)
+                with calling(f"improve {improver.name}: step {number} of individual {row}"):
+                    loss = float(improver.step(world.mounted, feed, moment))
             except NonFiniteStep as error:
                 stopped = str(error)
                 world.mounted.put_buffers_(buffers)

@@ -1,6 +1,7 @@
 """The vary phase: operators rewrite rows of a population where it lives; consecutive gene operators become one launch."""
 
 import itertools
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -198,7 +199,10 @@ def _rewrite_tensors_(
         )
     # A plugin may raise anything; it is passed on with its origin, and nothing was written.
     except Exception as error:
-        raise PluginError(f"{where}: {type(error).__name__}: {error}. No weight was changed.") from error
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        raise PluginError(
+            f"{where}: {type(error).__name__}: {error} ({at.filename}, line {at.lineno}). No weight was changed."
+        ) from error
     _check_rewritten(written, {name: each.view(target) for name, each in segments.items()}, where)
     for name, tensor in written.items():
         segments[name].view(target).copy_(tensor.detach())

@@ -11,7 +11,8 @@ import torch
 from engine_runs import config_in, population_digest
 from torch import Tensor, nn
 
-from evoweights.errors import DivergedError, PluginError, UsageError
+from evoweights.errors import DivergedError, PluginError, ResourceError, UsageError
+from evoweights.operators import Turn
 from evoweights.records import RunResult
 from evoweights.runs import individuals, session
 from evoweights.task import Task, TaskPlace
@@ -196,6 +197,69 @@ def _start_sizes(folder: Path) -> list[float]:
     probe = config_in(folder / "probe", vary=[], improve=[], generations=1)
     result = session.run(dataclasses.replace(probe, task=Scripted()))
     return [each.start for each in result.table]
+
+
+def test_a_diverged_run_keeps_the_best_weights_from_before(tmp_path: Path) -> None:
+    """Everyone is fine at the start and broken from the first turn on."""
+    sizes = _start_sizes(tmp_path)
+    task = Scripted(is_bad=lambda value: value not in sizes)
+    with pytest.raises(DivergedError, match=r"The best weights before that are in .*best"):
+        session.run(
+            dataclasses.replace(
+                config_in(tmp_path, vary=[{"name": "mutation", "rate": 1.0, "direction": "all"}]), task=task
+            )
+        )
+    meta = json.loads((tmp_path / "runs" / "digits" / "best" / "meta.json").read_text())
+    assert meta["generation"] == -1
+    assert meta["fitness"] == min(sizes)
+
+
+PLUGIN_MISTAKES = {
+    "evaluate raises": ("evaluate", ZeroDivisionError("oops"), "evaluate individual 0 raised ZeroDivisionError: oops"),
+    "evaluate gives text": ("evaluate", "low", "evaluate individual 0 raised ValueError"),
+    "loss exits": ("loss", SystemExit(0), "improve adamw: step 1 of individual 0 raised SystemExit: 0"),
+    "loss is no tensor": ("loss", 1.5, "improve adamw: step 1 of individual 0 raised AttributeError"),
+    "batch raises": ("batch", StopIteration(), "improve adamw: step 1 of individual 0 raised"),
+    "build raises": ("build", TypeError("no model"), "population individuals: .* raised TypeError: no model"),
+    "sample raises": ("sample", OSError("nothing"), "task scripted: sample raised OSError: nothing"),
+}
+
+
+@pytest.mark.parametrize("mistake", PLUGIN_MISTAKES)
+def test_a_component_that_breaks_its_contract_is_named_with_its_place(tmp_path: Path, mistake: str) -> None:
+    method, outcome, message = PLUGIN_MISTAKES[mistake]
+
+    def act(*arguments: object) -> object:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    task = ScriptedTask(range(0), lambda value: False)
+    setattr(task, method, act)
+    with pytest.raises(PluginError, match=message) as caught:
+        session.run(dataclasses.replace(config_in(tmp_path, vary=[]), task=_settings_of(task)))
+    assert caught.value.exit_code == 5
+    assert "test_loop.py" in str(caught.value) or "adamw.py" in str(caught.value) or "scoring.py" in str(caught.value)
+
+
+def test_a_fitness_that_is_a_tensor_or_a_numpy_number_is_taken_as_a_number(tmp_path: Path) -> None:
+    task = ScriptedTask(range(0), lambda value: False)
+    task.evaluate = lambda module: module.weight.detach().square().sum()
+    result = session.run(dataclasses.replace(config_in(tmp_path, vary=[]), task=_settings_of(task)))
+    assert type(result.best_fitness) is float
+
+
+@pytest.mark.parametrize("turn", [Turn((-1,)), Turn((99,)), Turn((0.0,)), Turn((0,), steps=-3), Turn((0,), steps=1.5)])
+def test_a_turn_that_cannot_be_carried_out_is_refused(tmp_path: Path, turn: Turn) -> None:
+    rule = dataclasses.make_dataclass("Rule", [], namespace={"name": "odd", "choose": lambda self, *_: turn})()
+    with pytest.raises(PluginError, match="rows are whole numbers from 0 to 2, steps a whole number or None"):
+        session.run(dataclasses.replace(config_in(tmp_path), turn=rule))
+
+
+def test_memory_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ResourceError, match="out of memory") as caught:
+        _run(tmp_path, population={"name": "individuals", "size": 100_000_000_000})
+    assert caught.value.exit_code == 7
 
 
 def test_an_operator_that_raises_ends_the_run_with_its_name(tmp_path: Path) -> None:

@@ -96,6 +96,8 @@ def make_result() -> Callable[..., RunResult]:
             peak_memory_bytes=2**31,
             sample=sample,
             references={"unigram_entropy": 5.43},
+            generates=sample is not None,
+            exports=sample is not None,
         )
 
     return make

@@ -125,7 +125,8 @@ def test_the_end_shows_every_expert_the_cost_the_sample_and_what_is_next(
 def test_commands_that_have_nothing_to_work_on_are_not_offered(make_info, make_result, make_console, text_of):
     console = make_console(terminal=False)
     Screen(make_info(), console, quiet=False).finish(make_result(sample=None))
-    assert "evoweights export" in text_of(console)
+    assert "evoweights verify" in text_of(console)
+    assert "evoweights export" not in text_of(console)
     assert "evoweights generate" not in text_of(console)
     assert "tensorboard" not in text_of(console)
 

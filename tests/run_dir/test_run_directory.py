@@ -75,18 +75,30 @@ def test_a_finished_run_says_so_where_its_best_is_and_how_to_start_another(tmp_p
     assert RunDirectory.read(run.folder).holder is None
 
 
-def test_another_configuration_is_refused_and_the_difference_shown(tmp_path):
+def begin(tmp_path):
+    """A run that has something to lose."""
+    with start(tmp_path) as run:
+        run.append_metrics({"generation": 0})
+
+
+def test_a_run_that_ended_before_its_first_generation_gives_way_to_a_corrected_configuration(tmp_path):
     start(tmp_path).close()
+    with start(tmp_path, config=CONFIG.replace("42", "43")) as run:
+        assert "seed: 43" in run.config_text
+
+
+def test_another_configuration_is_refused_and_the_difference_shown(tmp_path):
+    begin(tmp_path)
     with pytest.raises(UsageError) as raised:
         start(tmp_path, config="name: trial\nseed: 43\ngenerations: 40\nnew: 1\n")
     message = str(raised.value)
-    for part in ("-seed: 42", "+seed: 43", "+new: 1", "config.yaml", "--fresh"):
+    for part in ("-seed: 42", "+seed: 43", "+new: 1", "evoweights resume", "--fresh"):
         assert part in message
     assert "generations" not in message
 
 
 def test_a_long_difference_is_cut(tmp_path):
-    start(tmp_path).close()
+    begin(tmp_path)
     with pytest.raises(UsageError) as raised:
         start(tmp_path, config="".join(f"key{index}: 1\n" for index in range(100)))
     assert len(str(raised.value).splitlines()) < 25 and "and 82 lines more" in str(raised.value)

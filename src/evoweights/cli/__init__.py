@@ -1,5 +1,6 @@
 """The command ``evoweights``."""
 
+import signal
 import sys
 
 from evoweights.errors import EvoweightsError, RunStopped
@@ -19,6 +20,8 @@ def main() -> None:
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
     finally:
+        # Whoever presses Ctrl-C again while a stopped run is leaving gets the exit code that was promised.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         _flush()
 
 

@@ -7,6 +7,7 @@ import typer
 
 from evoweights.cli.options import AllowEnv, Expert, RunFolder
 from evoweights.cli.output import say
+from evoweights.errors import UsageError
 
 
 def export(
@@ -41,6 +42,10 @@ def generate(
     """Continue a text with an individual of a run."""
     from evoweights.runs.individuals import open_individual
 
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("--prompt: found bytes that are no UTF-8 text. Give the prompt as UTF-8.") from error
     opened = open_individual(run, expert, allow_env=allow_env or [])
     typer.echo(opened.label, err=True)
     say(opened.task.generate(opened.module, prompt, tokens=tokens, temperature=temperature, seed=seed))

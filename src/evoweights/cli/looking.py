@@ -88,11 +88,12 @@ def _rows(status: "RunStatus") -> list[tuple[str, str]]:
     if status.holder is not None:
         rows.append(("held by", str(status.holder)))
     if status.metrics is not None:
-        done = status.metrics["generation"] + 1
+        done = status.metrics.get("generation", -1) + 1
         rows.append(("generations", f"{done} of {_generations(status.folder)} done"))
         best = status.metrics.get("best_fitness")
         if best is not None:
-            rows.append(("best loss", f"{best} (row {status.metrics.get('best_row')}; lower is better)"))
+            row = status.metrics.get("best_row")
+            rows.append(("last best", f"{best:.6g} (row {row} in the last generation; lower is better)"))
     rows.append(("checkpoint", "none" if status.step is None else f"number {status.step}, intact"))
     rows += [("damaged", problem) for problem in status.problems]
     if status.is_resumable:

@@ -40,7 +40,7 @@ class RunSettings:
     """The single values at the top of a configuration."""
 
     name: str = setting(doc="name of the run and of its folder")
-    generations: int = setting(doc="number of generations", minimum=1)
+    generations: int = setting(doc="number of generations", minimum=1, maximum=10_000_000)
     seed: int = setting(42, "every random number of the run follows from it", minimum=0, maximum=2**64 - 1)
     output: str = setting("runs", "folder of all runs, relative to where the command is given")
     device: str = setting("auto", "where individuals train: auto, cpu, cuda or cuda:N")

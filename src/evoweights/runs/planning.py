@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from evoweights.config.run_config import RunConfig
-from evoweights.founding import collect_slots, mount_blueprint
+from evoweights.founding import check_kernel, collect_slots, mount_blueprint
 from evoweights.mounted import Mounted
-from evoweights.operators import Improver, Moment
+from evoweights.operators import GeneOperator, Improver, Moment
 from evoweights.population import resolve_home
 from evoweights.progress import Progress
 from evoweights.runs.estimate import Estimate
@@ -37,6 +37,9 @@ def estimate(config: RunConfig) -> Estimate:
         blueprint = config.population.blueprint(task, Noise(config.seed).at("population"))
         improvers = [each.component for each in config.improve]
         mounted = mount_blueprint(blueprint, device, improvers=improvers)
+        for each in config.vary:
+            if isinstance(each.component, GeneOperator):
+                check_kernel(each.component)
         activations, seconds = _try_steps(task, mounted, improvers, device)
     own, shared = mounted.own.layout, mounted.shared.layout
     slots = collect_slots([*improvers, *(each.component for each in config.vary)])

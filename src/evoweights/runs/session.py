@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from evoweights.config.run_config import RunConfig
+from evoweights.contract import calling, checked_turn
 from evoweights.engine import Engine
 from evoweights.errors import EvoweightsError, UsageError
 from evoweights.founding import found
@@ -55,6 +56,11 @@ def resolve_backend(name: str, device: torch.device) -> str:
         raise UsageError(f"backend: {error}") from error
 
 
+def plugin_versions(config: RunConfig) -> dict[str, str]:
+    """The version of every loaded plugin that does not come with evoweights; of a file, a digest of it."""
+    return {each.name: each.version for each in config.plugins.loaded if not each.official}
+
+
 def run(config: RunConfig, *, fresh: bool = False) -> RunResult:
     """Start or continue the run that ``config`` describes, to its end.
 
@@ -62,7 +68,7 @@ def run(config: RunConfig, *, fresh: bool = False) -> RunResult:
         EvoweightsError: what ended it; the run directory says FAILED, or nothing if it was asked to stop.
     """
     device = resolve_device(config.device)
-    here = environment(str(device))
+    here = environment(str(device)) | {"plugins": plugin_versions(config)}
     folder = RunDirectory.open(
         Path(config.output),
         config.name,
@@ -74,16 +80,19 @@ def run(config: RunConfig, *, fresh: bool = False) -> RunResult:
     )
     with folder, _log_to(folder.log_path), stop_on_signals() as stop:
         engine = open_engine(config, folder, device, stop, here)
+        _LOG.info("started at generation %d", engine.info.first_generation)
         engine.hooks.call("run_started", info=engine.info)
         try:
             engine.to_end()
             result = _result(engine)
         except BaseException as error:
+            _LOG.info("ended: %s: %s", type(error).__name__, error)
             engine.hooks.call("run_failed", info=engine.info, error=error)
             if isinstance(error, EvoweightsError) and error.exit_code < 128:
                 folder.fail(str(error))
             raise
         engine.hooks.call("run_finished", info=engine.info, result=result)
+        _LOG.info("finished: individual %d is best, loss %.6f", result.best_row, result.best_fitness)
         folder.finish(f"best: individual {result.best_row}, loss {result.best_fitness:.6f}")
         shutil.rmtree(folder.folder / "population", ignore_errors=True)
     return result
@@ -104,6 +113,8 @@ def open_engine(
     if checkpoint is not None:
         world.restore(checkpoint.state, checkpoint.tensors)
         _warn_of_another_environment(checkpoint.environment, here)
+    if checkpoint is None and any(True for _ in folder.read_metrics()):
+        _LOG.warning("%s has no checkpoint: it starts again from generation 0", folder.folder)
     folder.checkpoints.check_space(world.nbytes())
     folder.rewind(world.progress.generation)
     info = RunInfo(
@@ -128,7 +139,7 @@ def _warn_of_another_environment(then: Mapping[str, Any], here: Mapping[str, Any
     """Bits are promised only on the same software, device and threads; say what is not the same."""
     changed = [
         f"{key} was {then[key]}, is {here[key]}"
-        for key in ("torch_threads", "device", "machine", "versions")
+        for key in ("torch_threads", "device", "machine", "versions", "plugins")
         if key in then and then[key] != here[key]
     ]
     if changed:
@@ -139,19 +150,21 @@ def open_task(config: RunConfig, folder: Path, device: torch.device) -> Task:
     """The task, with its files in ``folder``/task."""
     place = folder / "task"
     place.mkdir(parents=True, exist_ok=True)
-    return config.task.open(TaskPlace(place, Noise(config.seed).at("task"), device))
+    with calling(f"task {config.task.name}: open"):
+        return config.task.open(TaskPlace(place, Noise(config.seed).at("task"), device))
 
 
 def _found(config: RunConfig, task: Task, device: torch.device, folder: Path) -> tuple[Population, Mounted]:
     noise = Noise(config.seed).at("population")
-    return found(
-        config.population.blueprint(task, noise),
-        improvers=[each.component for each in config.improve],
-        operators=[each.component for each in config.vary],
-        noise=noise,
-        device=device,
-        folder=folder,
-    )
+    with calling(f"population {config.population.name}: found it for task {config.task.name}"):
+        return found(
+            config.population.blueprint(task, noise),
+            improvers=[each.component for each in config.improve],
+            operators=[each.component for each in config.vary],
+            noise=noise,
+            device=device,
+            folder=folder,
+        )
 
 
 def total_steps(config: RunConfig, size: int) -> int:
@@ -159,7 +172,8 @@ def total_steps(config: RunConfig, size: int) -> int:
     count = 0
     for generation in range(config.generations):
         noise = Noise(config.seed).at("generation", generation, "turn")
-        turn = config.turn.choose(generation, size, noise)
+        with calling(f"turn {config.turn.name}: choose"):
+            turn = checked_turn(config.turn.choose(generation, size, noise), size)
         active = (each.component for each in config.improve if each.is_active(generation))
         count += len(turn.rows) * sum(each.steps if turn.steps is None else turn.steps for each in active)
     return count
@@ -173,6 +187,8 @@ def _result(engine: Engine) -> RunResult:
         for row, each in enumerate(world.population.individuals)
     )
     champion.load_into_(world.mounted)
+    with calling(f"task {engine.config.task.name}: sample"):
+        sample = engine.task.sample(world.mounted.module)
     tokens = world.progress.batches * engine.task.tokens_per_batch
     return RunResult(
         table=table,
@@ -183,8 +199,10 @@ def _result(engine: Engine) -> RunResult:
         seconds=world.progress.seconds,
         tokens_per_second=tokens / max(world.progress.improve_seconds, 1e-9),
         peak_memory_bytes=peak_memory_bytes(engine.info.device),
-        sample=engine.task.sample(world.mounted.module),
+        sample=sample,
         references=dict(engine.info.references),
+        generates=engine.task.generates,
+        exports=engine.task.exports,
     )
 
 
@@ -194,6 +212,7 @@ def _log_to(path: Path) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("evoweights")
     logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     try:
         yield
     finally:

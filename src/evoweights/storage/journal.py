@@ -44,7 +44,10 @@ def rewind(path: Path, generation: float) -> None:
 
 def _is_before(line: bytes, generation: float) -> bool:
     record = _parsed(line)
-    return record is not None and record.get("generation", -math.inf) < generation
+    if record is None:
+        return False
+    number = record.get("generation", -math.inf)
+    return isinstance(number, int | float) and number < generation
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -17,7 +17,7 @@ from evoweights.errors import EvoweightsError, UsageError, did_you_mean
 from evoweights.storage import durable, journal
 from evoweights.storage.best import load_best, put_back_best, save_best
 from evoweights.storage.checkpoints import CheckpointStore
-from evoweights.storage.run_folder import CONFIG, check_name, free_folder, refuse_other
+from evoweights.storage.run_folder import CONFIG, check_name, free_folder, is_unused, refuse_other
 from evoweights.storage.run_lock import Holder, RunLock, holder_of
 
 if TYPE_CHECKING:
@@ -89,7 +89,9 @@ class RunDirectory:
             RunInUseError: another process writes to it.
             UsageError: the name is not allowed, the folder is no run, or the run has another configuration.
         """
-        folder = output / check_name(name)
+        folder = output / name
+        if not (folder / CONFIG).is_file():  # a run that was moved keeps whatever name it was given
+            check_name(name)
         if fresh:
             folder = free_folder(folder)
         refuse_other(folder, config_text)
@@ -214,14 +216,15 @@ class RunDirectory:
         if (self.folder / DONE).exists():
             raise RunFinished(
                 f"The run {self.folder} is finished: {(self.folder / DONE).read_text().strip()}\n"
-                f"Its best individual is in {self.best_folder}. --fresh starts a new run beside it."
+                f"Its best individual is in {self.best_folder}. `evoweights run` with --fresh starts a new one "
+                "beside it; a finished run cannot be made longer."
             )
 
     def _begin(self, config_text: str, overrides: Sequence[str], environment: Mapping[str, Any]) -> None:
         """Make what every run has, and mend what a killed process left."""
         durable.clean(self.folder)
         # Before anything else: what tells this folder from one that is no run.
-        if not (self.folder / CONFIG).exists():
+        if not (self.folder / CONFIG).exists() or is_unused(self.folder):
             durable.write_text(self.folder / CONFIG, config_text)
         put_back_best(self.best_folder)
         durable.make_folder(self.checkpoints.folder)

@@ -62,10 +62,19 @@ def refuse_other(folder: Path, config_text: str) -> None:
         )
 
 
+def is_unused(folder: Path) -> bool:
+    """Whether a folder is a run's that ended before it had anything to lose: no generation and no checkpoint, not even one
+    that was set aside. A folder of something else is not."""
+    metrics, checkpoints = folder / "metrics.jsonl", folder / "checkpoints"
+    is_run = (folder / "environment.json").is_file() and checkpoints.is_dir()
+    is_empty = not metrics.exists() or metrics.stat().st_size == 0
+    return is_run and is_empty and not any(checkpoints.glob("*step-*"))
+
+
 def _refuse_difference(folder: Path, there: str, now: str) -> None:
     # The name is the folder's; a run made by --fresh is called otherwise than its configuration says.
     old, new = (_NAME_LINE.sub("", text).splitlines() for text in (there, now))
-    if old == new:
+    if old == new or is_unused(folder):
         return
     lines = list(difflib.unified_diff(old, new, lineterm="", n=0))[2:]
     lines = [f"  {line}" for line in lines if not line.startswith("@@")]
@@ -76,7 +85,7 @@ def _refuse_difference(folder: Path, there: str, now: str) -> None:
                 f"The run {folder} was started with another configuration (- there, + now):",
                 *lines[:_DIFFERENCE],
                 *more,
-                f"To continue it, use {folder / CONFIG}; to start anew beside it, give another name or --fresh.",
+                f"Continue it as it was with: evoweights resume {folder}. Start anew beside it with another name or --fresh.",
             ]
         )
     )

@@ -1,0 +1,59 @@
+"""Calling components: whatever goes wrong inside one ends the run with its name, place and the right exit code."""
+
+import logging
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from evoweights.errors import EvoweightsError, PluginError, ResourceError
+from evoweights.operators import NonFiniteStep, Turn
+
+_LOG = logging.getLogger("evoweights")
+
+
+@contextmanager
+def calling(what: str) -> Iterator[None]:
+    """Call a component; ``what`` names it and what it does, as in ``task digits: evaluate``.
+
+    Raises:
+        PluginError: it raised anything that is not an error for people; also ``SystemExit``, which would look like success.
+        ResourceError: memory ran out.
+    """
+    try:
+        yield
+    except (EvoweightsError, NonFiniteStep):
+        raise
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise _out_of_memory(what, error) from error
+    # Foreign code may raise anything; it is passed on with its origin, and the whole traceback goes to the log.
+    except (Exception, SystemExit) as error:
+        if "allocate memory" in str(error):
+            raise _out_of_memory(what, error) from error
+        _LOG.info("%s raised", what, exc_info=True)
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        raise PluginError(
+            f"{what} raised {type(error).__name__}: {error} ({at.filename}, line {at.lineno}). The traceback is in log.txt; "
+            "the last checkpoint is intact."
+        ) from error
+
+
+def checked_turn(turn: Turn, size: int) -> Turn:
+    """``turn`` as it is, if it can be carried out in a population of ``size``.
+
+    Raises:
+        PluginError: a row that is not there, or steps that are no whole number.
+    """
+    rows_are_fine = all(type(row) is int and 0 <= row < size for row in turn.rows)
+    steps_are_fine = turn.steps is None or (type(turn.steps) is int and turn.steps >= 0)
+    if not (rows_are_fine and steps_are_fine):
+        raise PluginError(f"gave {turn}; rows are whole numbers from 0 to {size - 1}, steps a whole number or None.")
+    return turn
+
+
+def _out_of_memory(what: str, error: BaseException) -> ResourceError:
+    return ResourceError(
+        f"{what}: out of memory ({str(error).splitlines()[0] if str(error) else type(error).__name__}). Make the population, "
+        "the model or the batch smaller, or keep the population on disk; `evoweights validate` shows what a run takes."
+    )
