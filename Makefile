@@ -16,7 +16,7 @@ lint: $(STAMP)  ## formatting, lint, types and the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 bench: $(STAMP)  ## measure the kernels against their rivals on this CPU
 	$(BIN)/python benchmarks/cpu_operators.py
