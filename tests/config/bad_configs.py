@@ -38,7 +38,7 @@ BAD: dict[str, Bad] = {
     "no generations": Bad(
         "task: {name: toy, model: tiny}\npopulation: {name: pop}\n",
         (
-            "bad.yaml: generations: missing; a configuration needs it: a whole number, at least 1 "
+            "bad.yaml: generations: missing; a configuration needs it: a whole number from 1 to 10000000 "
             "(number of generations)."
         ),
     ),
