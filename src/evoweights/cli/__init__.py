@@ -1,14 +1,16 @@
 """The command ``evoweights``."""
 
+import errno
 import signal
 import sys
 
-from evoweights.errors import EvoweightsError, RunStopped
+from evoweights.errors import EvoweightsError, ResourceError, RunStopped
 
 
 def main() -> None:
     """Run the command line and exit; what the user can act on is one message and an exit code, never a traceback."""
     from evoweights.cli.app import app
+    from evoweights.cli.output import discard_output
 
     try:
         app(prog_name="evoweights")
@@ -19,6 +21,12 @@ def main() -> None:
             typer.secho("error: ", fg="red", nl=False, err=True)
         typer.echo(str(error), err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            raise
+        sys.stderr.write(f"error: what was to be shown cannot be written: {error.strerror}. Free space and try again.\n")
+        discard_output()
+        sys.exit(ResourceError.exit_code)
     finally:
         # Whoever presses Ctrl-C again while a stopped run is leaving gets the exit code that was promised.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
