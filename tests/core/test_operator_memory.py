@@ -26,7 +26,7 @@ def _kilobytes(name: str) -> int:
     [PSO(), Crossover(), ArithmeticCrossover(), Mix(), Mutation(relative_to="nothing")],
     ids=lambda each: each.name,
 )
-def test_an_operator_takes_less_than_two_percent_of_a_genome_beside_it(operator):
+def test_an_operator_takes_less_than_five_percent_of_a_genome_beside_it(operator):
     population = Population(flat_layout(GENES), 2, home="host", device=torch.device("cpu"), folder=Path(), slots=())
     for row in range(2):
         population.row(row).fill_(row + 0.5)
@@ -34,7 +34,7 @@ def test_an_operator_takes_less_than_two_percent_of_a_genome_beside_it(operator)
     before = _kilobytes("VmRSS")
     CLEAR.write_text("5")  # the peak starts anew
     vary_(population, operator, backend="cpu")
-    assert _kilobytes("VmHWM") - before <= 0.02 * GENES * 4 / 1024
+    assert _kilobytes("VmHWM") - before <= 0.05 * GENES * 4 / 1024
 
 
 @given(st.permutations(("a", "b", "c", "d", "e", "f", "g", "h")))
