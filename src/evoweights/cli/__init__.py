@@ -24,7 +24,9 @@ def main() -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
             raise
-        sys.stderr.write(f"error: what was to be shown cannot be written: {error.strerror}. Free space and try again.\n")
+        sys.stderr.write(
+            f"error: what was to be shown cannot be written: {error.strerror}. Free space and try again.\n"
+        )
         discard_output()
         sys.exit(ResourceError.exit_code)
     finally:
