@@ -1,13 +1,13 @@
 """The vary phase: operators rewrite rows of a population where it lives; consecutive gene operators become one launch."""
 
 import itertools
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from evoweights.contract import calling
 from evoweights.errors import PluginError
 from evoweights.genome import Layout
 from evoweights.operators import GeneOperator, Pair, PairOperator, Scene, TensorOperator
@@ -191,18 +191,12 @@ def _rewrite_tensors_(
     segments = {each.name: each for each in population.layout.segments if each.name in names}
     target = population.row(pair.target)
     where = f"operator {operator.name} on individual {pair.target}"
-    try:
+    with calling(where):  # nothing is written before it returns
         written = operator.rewrite(
             {name: each.view(target).clone() for name, each in segments.items()},
             {name: each.view(source).clone() for name, each in segments.items()},
             noise,
         )
-    # A plugin may raise anything; it is passed on with its origin, and nothing was written.
-    except Exception as error:
-        at = traceback.extract_tb(error.__traceback__)[-1]
-        raise PluginError(
-            f"{where}: {type(error).__name__}: {error} ({at.filename}, line {at.lineno}). No weight was changed."
-        ) from error
     _check_rewritten(written, {name: each.view(target) for name, each in segments.items()}, where)
     for name, tensor in written.items():
         segments[name].view(target).copy_(tensor.detach())
