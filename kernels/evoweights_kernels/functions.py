@@ -39,5 +39,6 @@ def sqrt(a: Any) -> Any:
         return square_root(a)
     if isinstance(a, (int, float)):
         return math.sqrt(a)
-    # float32 torch.sqrt is one ulp off for some values on CPU; rounding the float64 root is exact.
-    return a.double().sqrt().float()
+    from evoweights_kernels import ieee
+
+    return ieee.sqrt(a).as_subclass(type(a))

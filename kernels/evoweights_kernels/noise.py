@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from evoweights_kernels import constants as k
+from evoweights_kernels import ieee
 from evoweights_kernels.errors import KernelError
 from evoweights_kernels.roles import Chance, Noise, Normal, Uniform, check_bits
 from evoweights_kernels.scalars import chance_threshold, to_uint64
@@ -52,7 +53,7 @@ def radius(v: Tensor, bits: int) -> Tensor:
     log = (g * f) * p - g * 0.5
     log = log + f
     log = log + (exponent - bits).float() * k.LN2
-    return (log * -2.0).double().sqrt().float()
+    return ieee.sqrt(log * -2.0)
 
 
 def angle(word: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,10 +1,16 @@
 """The published numbers of ewphilox v1, on every target."""
 
+import math
+from fractions import Fraction
+
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from kernel_cases import SEED, TARGETS, call
 
-from evoweights_kernels import Gene, Normal, apply_, gene_kernel, stream_id, words
+from evoweights_kernels import Gene, Normal, apply_, gene_kernel, ieee, stream_id, words
 from evoweights_kernels.noise import angle, philox, radius
 
 STREAM = 0xFEDCBA9876543210
@@ -81,3 +87,15 @@ def test_a_stream_is_named_by_the_blake2b_of_its_path():
     # 786a02f742015903... is the published BLAKE2b-512 digest of nothing.
     assert stream_id("") == int.from_bytes(bytes.fromhex("786a02f742015903"), "little")
     assert stream_id("generation 12/crossover/individual 3/take") == 0x0D2395D172F10353
+
+
+@given(st.lists(st.floats(min_value=0.0, width=32), min_size=1, max_size=40))
+def test_the_square_root_is_correctly_rounded(values):
+    """Exact arithmetic: the squares of the two midpoints next to a rounded root enclose the number."""
+    for value, root in zip(values, ieee.sqrt(torch.tensor(values)).tolist(), strict=True):
+        if value in (0.0, math.inf):
+            assert root == value
+            continue
+        below, above = (float(np.nextafter(np.float32(root), np.float32(end))) for end in (0.0, math.inf))
+        low, high = (Fraction(root) + Fraction(below)) / 2, (Fraction(root) + Fraction(above)) / 2
+        assert low * low <= Fraction(value) <= high * high
