@@ -18,8 +18,8 @@ lint: $(STAMP)  ## formatting, lint, types and the direction of imports
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: $(STAMP)  ## measure the kernels against their rivals on this CPU
-	$(BIN)/python benchmarks/cpu_operators.py
+bench: $(STAMP)  ## measure the operators against their rivals
+	$(BIN)/python benchmarks/operators.py
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -17,9 +17,8 @@ from evoweights_kernels.constants import MASK32
 from evoweights_kernels.fuse import Fused
 from evoweights_kernels.plan import Plan
 from evoweights_kernels.scalars import float32_bits
-from evoweights_kernels.triton_source import source
+from evoweights_kernels.triton_source import source, tiles_per_program
 
-TILES_PER_PROGRAM = 4
 WARPS = 4
 MOST_INTERPRETED_TILES = 256
 """The interpreter costs about a millisecond a program whatever its size, so programs are large there."""
@@ -51,7 +50,7 @@ def run(plan: Plan) -> None:
     """Apply the plan's program in place."""
     interpreted = is_interpreted()
     kernel = compiled(plan.fused, interpreted)
-    tiles = min(MOST_INTERPRETED_TILES, _power_of_two(plan.tiles)) if interpreted else TILES_PER_PROGRAM
+    tiles = min(MOST_INTERPRETED_TILES, _power_of_two(plan.tiles)) if interpreted else tiles_per_program(plan.fused)
     arguments = (
         *(_storage(tensor) for tensor in plan.tensors),
         *plan.tables,

@@ -105,12 +105,21 @@ class _Fuser:
 
     def rounded(self, step: Step, name: str, slot: int, number: int) -> int:
         """The value as its storage keeps it, so that a later step reads what it would read from memory."""
-        if self.slots[slot] == FLOAT32:
+        if self.slots[slot] == FLOAT32 or self.is_narrow(number):
             return number
         noises = dict(step.noises)
         if name == step.kernel.target and ROUNDING in noises:
             return self.add(Op("stochastic", (number,), noise=noises[ROUNDING]))
         return self.add(Op("nearest", (number,)))
+
+    def is_narrow(self, number: int) -> bool:
+        """Whether a value is a bfloat16 whatever the genes are, so that rounding it, either way, changes nothing."""
+        op = self.ops[number]
+        if op.code == "where":
+            return all(self.is_narrow(operand) for operand in op.operands[1:])
+        if op.code in ("neg", "abs"):
+            return self.is_narrow(op.operands[0])
+        return op.code in ("nearest", "stochastic") or (op.code == "load" and self.slots[op.index] == BFLOAT16)
 
 
 @cache

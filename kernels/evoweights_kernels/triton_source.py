@@ -44,6 +44,12 @@ def integer_arguments(fused: Fused) -> list[str]:
     return [*names, "seed_low", "seed_high", "first_tile", "genes"]
 
 
+def tiles_per_program(fused: Fused) -> int:
+    """So many that a plane of them is 1,024 genes: eight a thread, read and written 128 bits at a time."""
+    width, _ = _planes(fused)
+    return TILE // width
+
+
 def source(fused: Fused) -> str:
     """A Triton module whose `kernel` applies the fused program to TILES tiles a program."""
     tensors = [f"t{slot}" for slot in range(len(fused.slots))]

@@ -40,6 +40,11 @@ def mutated(x, *, sigma, touched, scale=1.0, **options):
     return applied(bodies.gaussian_mutation, {"x": x, "scale": table}, {"sigma": sigma, "touched": touched}, **options)
 
 
+def mutated_all(x, *, sigma, scale=1.0, **options):
+    table = torch.full((-(-x.numel() // 1024),), scale)
+    return applied(bodies.gaussian_mutation_of_all, {"x": x, "scale": table}, {"sigma": sigma}, **options)
+
+
 def swarmed(x, best, leader, velocity, **coefficients_):
     scalars = {"inertia": 0.0, "cognitive": 0.0, "social": 0.0, "max_velocity": math.inf} | coefficients_
     tensors = {"x": x, "personal_best": best, "leader": leader, "velocity": velocity}
@@ -315,3 +320,9 @@ def test_adamw_refuses_impossible_settings(settings):
         adamw_scalars(
             **({"learning_rate": 1e-3, "weight_decay": 0.0, "beta1": 0.9, "beta2": 0.9, "eps": 1e-8} | settings)
         )
+
+
+@given(vectors, st.floats(-2.0, 2.0, width=32))
+def test_mutation_of_all_genes_is_mutation_with_probability_one(parents, sigma):
+    x, _ = parents
+    assert same_bytes(mutated_all(x, sigma=sigma), mutated(x, sigma=sigma, touched=1.0))

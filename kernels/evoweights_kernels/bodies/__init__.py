@@ -2,7 +2,7 @@
 
 from evoweights_kernels.bodies.adamw import adamw
 from evoweights_kernels.bodies.arithmetic_crossover import arithmetic_crossover, mix
-from evoweights_kernels.bodies.gaussian_mutation import gaussian_mutation
+from evoweights_kernels.bodies.gaussian_mutation import gaussian_mutation, gaussian_mutation_of_all
 from evoweights_kernels.bodies.pso import pso
 from evoweights_kernels.bodies.pso_towards import pso_towards, pso_towards_16
 from evoweights_kernels.bodies.uniform_crossover import (
@@ -15,6 +15,7 @@ __all__ = [
     "adamw",
     "arithmetic_crossover",
     "gaussian_mutation",
+    "gaussian_mutation_of_all",
     "mix",
     "pso",
     "pso_towards",

@@ -1,4 +1,6 @@
-"""Gaussian mutation: add noise to some genes."""
+"""Gaussian mutation: add noise to some genes, or to all."""
+
+from typing import Any
 
 from evoweights_kernels.bodies._limits import saturate
 from evoweights_kernels.body import gene_kernel
@@ -16,6 +18,19 @@ def gaussian_mutation(x: Gene, scale: TileScalar, sigma: Scalar, touched: Chance
     Source: Rechenberg 1973, "Evolutionsstrategie"; Back & Schwefel 1993, "An overview of evolutionary algorithms for
     parameter optimization".
     """
-    deviation = where(sigma == 0.0, 0.0, saturate(sigma * scale))
-    step = deviation * z
+    step = _step(scale, sigma, z)
     return where(touched & (step != 0.0), x + step, x)
+
+
+@gene_kernel
+def gaussian_mutation_of_all(x: Gene, scale: TileScalar, sigma: Scalar, z: Normal) -> Gene:
+    """Add sigma scale z to every gene: the bits of `gaussian_mutation` with probability 1, for half its noise.
+
+    Source: as `gaussian_mutation`.
+    """
+    step = _step(scale, sigma, z)
+    return where(step != 0.0, x + step, x)
+
+
+def _step(scale: Any, sigma: Any, z: Any) -> Any:
+    return where(sigma == 0.0, 0.0, saturate(sigma * scale)) * z
