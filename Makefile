@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test lint bench clean
+.PHONY: run test lint bench gpu clean
 
 run: $(STAMP)  ## set up and run the main job: EOE on GPT-2
 	$(BIN)/evoweights run configs/eoe_gpt2.yaml
@@ -20,6 +20,9 @@ lint: $(STAMP)  ## formatting, lint, types and the direction of imports
 
 bench: $(STAMP)  ## measure the operators against their rivals
 	$(BIN)/python benchmarks/operators.py
+
+gpu: $(STAMP)  ## on a machine with a GPU: parity of all kernels, the benchmarks and training at full size
+	$(BIN)/python benchmarks/gpu.py
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
