@@ -4,7 +4,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, final
 
 from evoweights_kernels.errors import KernelError
@@ -82,15 +82,21 @@ class GeneKernel:
         Raises:
             KernelError: a name is no noise argument, or the role does not offer that width.
         """
-        noise = [a.name for a in self.arguments if a.is_noise]
-        for argument in bits:
-            if argument not in noise:
-                raise KernelError(f"gene kernel {self.name!r} has no noise argument {argument!r}; it has {noise}")
-        arguments = tuple(replace(a, bits=bits.get(a.name, a.bits)) for a in self.arguments)
-        for argument in arguments:
-            if issubclass(argument.role, Noise):
-                check_bits(argument.role, argument.bits)
-        return replace(self, name=name, arguments=arguments)
+        return _with_bits(self, tuple(bits.items()), name)
+
+
+@cache
+def _with_bits(kernel: GeneKernel, bits: tuple[tuple[str, int], ...], name: str) -> GeneKernel:
+    """Cached, because what is compiled for a kernel is found by its identity."""
+    noise = [a.name for a in kernel.arguments if a.is_noise]
+    for argument, _ in bits:
+        if argument not in noise:
+            raise KernelError(f"gene kernel {kernel.name!r} has no noise argument {argument!r}; it has {noise}")
+    arguments = tuple(replace(a, bits=dict(bits).get(a.name, a.bits)) for a in kernel.arguments)
+    for argument in arguments:
+        if issubclass(argument.role, Noise):
+            check_bits(argument.role, argument.bits)
+    return replace(kernel, name=name, arguments=arguments)
 
 
 def gene_kernel(function: Callable[..., Any]) -> GeneKernel:

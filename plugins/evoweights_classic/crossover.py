@@ -28,9 +28,8 @@ class Crossover(GeneOperator):
     @property
     def kernel(self) -> GeneKernel:  # pyright: ignore[reportIncompatibleVariableOverride] (a setting decides)
         """Uniform crossover with the chosen width of random numbers."""
-        if self.bits == 16:
-            return bodies.uniform_crossover
-        return bodies.uniform_crossover.with_bits({"take": self.bits}, name=f"uniform_crossover_{self.bits}")
+        # The same kernel object each time: what is compiled for it is found by its identity.
+        return {8: bodies.uniform_crossover_8, 16: bodies.uniform_crossover, 32: bodies.uniform_crossover_32}[self.bits]
 
     def scalars(self) -> Mapping[str, float]:
         """The probability of taking the other parent's gene."""

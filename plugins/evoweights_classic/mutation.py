@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from evoweights.catalog import setting
 from evoweights.operators import GeneOperator
-from evoweights_kernels import TILE, bodies
+from evoweights_kernels import TILE, GeneKernel, bodies
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,15 +23,19 @@ class Mutation(GeneOperator):
 
     name: ClassVar[str] = "mutation"
     source: ClassVar[str] = "Rechenberg 1973; Schwefel 1977"
-    kernel = bodies.gaussian_mutation
 
     sigma: float = setting(0.01, "standard deviation of the noise", unit="weight, or share of the RMS", minimum=0.0)
     rate: float = setting(0.001, "probability that a gene changes", unit="probability", minimum=0.0, maximum=1.0)
     relative_to: str = setting("rms", "what sigma is a share of", choices=("rms", "nothing"))
 
+    @property
+    def kernel(self) -> GeneKernel:  # pyright: ignore[reportIncompatibleVariableOverride] (a setting decides)
+        """Where every gene changes, nothing is drawn to decide which do; the bits are the same."""
+        return bodies.gaussian_mutation_of_all if self.rate == 1.0 else bodies.gaussian_mutation
+
     def scalars(self) -> Mapping[str, float]:
-        """Sigma, and the probability of being touched."""
-        return {"sigma": self.sigma, "touched": self.rate}
+        """Sigma, and the probability of being touched if it is below 1."""
+        return {"sigma": self.sigma} if self.rate == 1.0 else {"sigma": self.sigma, "touched": self.rate}
 
     def tile_scalars(self, layout: "Layout", target: "Tensor") -> "Mapping[str, Tensor]":
         """The scale of each tile: the RMS of the tensor it lies in, or 1. Genes that are not finite count as 0."""
@@ -43,6 +47,21 @@ class Mutation(GeneOperator):
         for segment in layout.segments:
             first, last = segment.start // TILE, -(-(segment.start + segment.count) // TILE)
             if segment.count:
-                finite = segment.view(target).float().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-                scale[first:last] = finite.square().mean().sqrt()
+                scale[first:last] = _root_mean_square(
+                    segment.view(target).flatten(), at_once=max(2**15, layout.size // 512)
+                )
         return {"scale": scale}
+
+
+def _root_mean_square(genes: "Tensor", *, at_once: int) -> "Tensor":
+    """Of a vector, NaN and infinities counted as 0; float64, in which no square of a gene overflows."""
+    import torch
+
+    # Piece by piece in one workspace, so that it takes no memory worth mentioning beside the genome.
+    count, size = genes.numel(), max(2**14, genes.numel() // 1024)
+    workspace = torch.empty(min(size, count), dtype=torch.float64, device=genes.device)
+    total = torch.zeros((), dtype=torch.float64, device=genes.device)
+    for start in range(0, count, size):
+        piece = genes[start : start + size]
+        total += workspace[: piece.numel()].copy_(piece).nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0).square_().sum()
+    return (total / count).sqrt()

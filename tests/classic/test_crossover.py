@@ -54,20 +54,22 @@ def test_rate_0_takes_nothing_and_rate_1_everything(backend, dtype, width):
 
 
 @every_target
+@every_dtype
 @few
 @given(seed=st.integers(0, 2**32), rate=st.floats(0, 1))
-def test_equal_parents_have_that_child(backend, seed, rate):
+def test_equal_parents_have_that_child(backend, dtype, seed, rate):
     """X03."""
-    x = genes_of(seed, 1023, torch.float32)
+    x = genes_of(seed, 1023, dtype)
     assert bits(move(Crossover(rate=rate), x, x.clone(), seed=seed, backend=backend).genes) == bits(x)
 
 
 @every_target
+@every_dtype
 @few
 @given(seed=st.integers(0, 2**32), rate=st.sampled_from((0.25, 0.6)))
-def test_exchanging_the_parents_gives_the_complementary_child(backend, seed, rate):
+def test_exchanging_the_parents_gives_the_complementary_child(backend, dtype, seed, rate):
     """X04: at every gene the two children hold the genes of the two parents."""
-    x, other = parents(1025, torch.float32, seed)
+    x, other = parents(1025, dtype, seed)
     first = move(Crossover(rate=rate), x, other, seed=seed, backend=backend).genes
     second = move(Crossover(rate=rate), other, x, seed=seed, backend=backend).genes
     took = ~same_bits(first, x)
@@ -155,14 +157,26 @@ def test_a_blend_moves_one_way_as_the_weight_grows(backend, seed, low, high):
     assert bool(torch.where(other >= x, far >= near, far <= near).all())
 
 
+@pytest.mark.parametrize("blend", BLENDS)
 @every_target
+@every_dtype
 @pytest.mark.parametrize("factor", [0.25, 2.0, -4.0])
-def test_a_blend_scales_with_its_parents(backend, factor):
+def test_a_blend_scales_with_its_parents(blend, backend, dtype, factor):
     """X08: bitwise for powers of two."""
-    x, other = parents(4097, torch.float32, share=0.0)
-    blend = ArithmeticCrossover(weight=0.3)
+    x, other = parents(4097, dtype, share=0.0)
+    blend = blend(weight=0.3, rounding="nearest")
     scaled = move(blend, x * factor, other * factor, backend=backend).genes
     assert bits(scaled) == bits(move(blend, x, other, backend=backend).genes * factor)
+
+
+@pytest.mark.parametrize("blend", BLENDS)
+@every_target
+@pytest.mark.parametrize("weight", [0.25, 0.5, 0.75])
+def test_a_blend_moves_with_its_parents(blend, backend, weight):
+    """X08: bitwise for whole numbers and quarters, which round nothing."""
+    x, other = ((each % 1000 - 500).round() for each in parents(4097, torch.float32, share=0.0))
+    child = move(blend(weight=weight), x, other, backend=backend).genes
+    assert bits(move(blend(weight=weight), x + 64.0, other + 64.0, backend=backend).genes) == bits(child + 64.0)
 
 
 @pytest.mark.parametrize("blend", BLENDS)

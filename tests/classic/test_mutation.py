@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoweights_classic import Mutation
+from evoweights_kernels import Call, apply_, bodies
 from populations import BACKENDS, bits, mean_z, mixed_layout, move, population_of, share_z, vary_
 from strategies import DTYPES, SIZES, genes_of
 
@@ -99,6 +100,31 @@ def test_the_noise_is_proportional_to_sigma(backend, factor):
     x = torch.zeros(4097)
     once = mutated(absolute(rate=0.5, sigma=0.1), x, backend=backend)
     assert bits(mutated(absolute(rate=0.5, sigma=0.1 * factor), x, backend=backend)) == bits(once * factor)
+
+
+@every_target
+@every_dtype
+@few
+@given(seed=st.integers(0, 2**63), rate=st.sampled_from((0.3, 1.0)))
+def test_the_same_noise_with_the_other_sign_is_its_mirror_image(backend, dtype, seed, rate):
+    """M06: bytewise, and a pair adds up to twice its centre."""
+    made = []
+    for sigma in (0.25, -0.25):
+        x, scale = torch.zeros(4097, dtype=dtype), torch.full((5,), 0.5)
+        call = Call(
+            bodies.gaussian_mutation,
+            {"x": x, "scale": scale},
+            {"sigma": sigma, "touched": rate},
+            {"touched": 1, "z": 2},
+        )
+        apply_([call], seed=seed, backend=backend)
+        made.append(x)
+    touched = made[0] != 0
+    assert int(touched.sum()) > 0
+    assert bits(made[1][touched]) == bits(-made[0][touched])
+    assert bits(made[1][~touched]) == bits(torch.zeros(4097, dtype=dtype)[~touched])
+    centre = torch.full((4097,), 3.0)
+    assert bool(((centre + made[0].float()) + (centre + made[1].float()) - 6.0).abs().max() <= 1e-6)
 
 
 @every_target

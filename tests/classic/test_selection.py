@@ -16,17 +16,14 @@ from evoweights.scoring import select
 from evoweights.seeds import Noise
 from evoweights_classic import Best, Tournament, Truncation
 from evoweights_classic.selections import ranking
+from operators_under_test import registered
 from populations import contents, mixed_layout, population_of, share_z
 from strategies import fitnesses
 
-SELECTIONS = [
-    Best(),
-    Truncation(share=0.5),
-    Truncation(),
-    Tournament(),
-    Tournament(contestants=5, elites=3),
-    Tournament(elites=0),
-]
+OTHERS = [Truncation(share=0.5), Tournament(contestants=5, elites=3), Tournament(elites=0)]
+SELECTIONS = [entry.component() for entry in registered().entries("select")] + OTHERS
+"""Every selection that is registered, and others of their settings."""
+
 every_selection = pytest.mark.parametrize("selection", SELECTIONS, ids=repr)
 noises = st.integers(0, 2**32).map(Noise)
 
@@ -76,6 +73,27 @@ def test_only_the_order_of_the_losses_counts(selection, values, noise):
     expected = selection.choose(values, noise)
     assert selection.choose([math.exp(value) * 1e-30 for value in values], noise) == expected
     assert selection.choose([value / 2 - 100 for value in values], noise) == expected
+
+
+@every_selection
+def test_another_order_of_the_individuals_changes_who_is_where_and_nothing_else(selection):
+    """L03: how often the individual of one rank takes the place of that of another does not depend on their rows."""
+    values, order, rounds = [3.0, 0.0, 1.0, 4.0, 2.0], [4, 2, 0, 1, 3], 600
+    counts = (Counter(), Counter())
+    for seed in range(rounds):
+        for count, given_ in zip(counts, (values, [values[row] for row in order]), strict=True):
+            count.update(
+                (given_[row], given_[source]) for row, source in enumerate(selection.choose(given_, Noise(seed)))
+            )
+    for pair in counts[0] | counts[1]:
+        share = (counts[0][pair] + counts[1][pair]) / (2 * rounds)
+        deviation = math.sqrt(2 * rounds * share * (1 - share))
+        assert abs(counts[0][pair] - counts[1][pair]) <= 5 * deviation, pair
+
+
+def test_a_selection_by_rows_would_be_noticed():
+    with pytest.raises(AssertionError):
+        test_another_order_of_the_individuals_changes_who_is_where_and_nothing_else(Told(rows=(0, 0, 0, 3, 4)))
 
 
 @given(fitnesses, noises)

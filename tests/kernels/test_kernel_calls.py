@@ -99,3 +99,8 @@ def test_launches_that_do_not_fit_together_are_refused():
 def test_unfit_live_tables_are_refused(live, says):
     with pytest.raises(KernelError, match=says):
         apply_([crossover(torch.zeros(N), torch.ones(N))], seed=1, live=live)
+
+
+def test_the_same_widths_give_the_same_kernel_so_that_nothing_is_compiled_twice():
+    made = [bodies.pso_towards.with_bits({"z": 16}, name="narrow") for _ in range(2)]
+    assert made[0] is made[1]

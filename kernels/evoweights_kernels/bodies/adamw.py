@@ -4,7 +4,7 @@ from math import sqrt as host_sqrt
 
 from evoweights_kernels.body import gene_kernel
 from evoweights_kernels.errors import KernelError
-from evoweights_kernels.functions import sqrt
+from evoweights_kernels.functions import sqrt, where
 from evoweights_kernels.roles import Gene, Scalar, State
 
 
@@ -26,16 +26,18 @@ def adamw(
     """One step of Adam with decoupled weight decay; `adamw_scalars` makes the scalars.
 
     x <- x - lr wd x;  m <- b1 m + (1-b1) g;  v <- b2 v + (1-b2) g^2;
-    x <- x - lr/(1-b1^t) m / (sqrt(v / (1-b2^t)) + eps).
+    x <- x - lr/(1-b1^t) m / (sqrt(v / (1-b2^t)) + eps). A gene of zero that gets no update keeps its bytes, -0.0 too.
 
     Source: Kingma & Ba 2015, "Adam", Algorithm 1; Loshchilov & Hutter 2019, "Decoupled weight decay
     regularization", Algorithm 2.
     """
-    x = x - x * decay
     first_moment = first_moment * beta1 + gradient * rest1
     second_moment = second_moment * beta2 + (gradient * gradient) * rest2
     divisor = sqrt(second_moment) * inverse_bias + epsilon
-    return x - (first_moment * step_size) / divisor, first_moment, second_moment
+    update = (first_moment * step_size) / divisor
+    # Subtracting zeros turns -0.0 into 0.0.
+    x = where((x == 0.0) & (update == 0.0), x, x - x * decay - update)
+    return x, first_moment, second_moment
 
 
 def adamw_scalars(
