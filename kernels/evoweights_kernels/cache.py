@@ -1,10 +1,11 @@
-"""The folder of generated modules: written once, atomically, safe with several processes."""
+"""The folder of generated modules and machine code: written once, atomically, safe with several processes."""
 
 import hashlib
 import importlib.util
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -34,16 +35,11 @@ def load_module(source: str, *, target: str, versions: tuple[str, ...]) -> Modul
     Raises:
         KernelError: the folder cannot be written.
     """
-    digest = hashlib.blake2b("\n".join((*versions, source)).encode(), digest_size=12).hexdigest()
-    name = f"{target}_{digest}"
+    name = f"{target}_{_digest(*versions, source)}"
     path = cache_folder() / f"{name}.py"
-    try:
-        _write_once(path, source)
-    except OSError as error:
-        raise KernelError(
-            f"generated kernels cannot be written to {path.parent}: {error};"
-            f" set {VARIABLE} to a folder that can be written, or use the backend 'reference'"
-        ) from error
+    content = source.encode()
+    if _read(path) != content:
+        _write(path, content)
     spec = importlib.util.spec_from_file_location(f"evoweights_generated_{name}", path)
     assert spec is not None and spec.loader is not None, path
     module = importlib.util.module_from_spec(spec)
@@ -53,18 +49,58 @@ def load_module(source: str, *, target: str, versions: tuple[str, ...]) -> Modul
     return module
 
 
-def _write_once(path: Path, source: str) -> None:
-    content = source.encode()
-    if path.is_file() and path.read_bytes() == content:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+def load_or_make(make: Callable[[], bytes], *, target: str, suffix: str, versions: tuple[str, ...]) -> bytes:
+    """The bytes kept for these versions in the cache folder, made now if they are not there whole.
+
+    `versions` name everything they are made from and by. The file ends with a digest of the rest, which is checked.
+
+    Raises:
+        KernelError: the folder cannot be written.
+    """
+    path = cache_folder() / f"{target}_{_digest(*versions)}{suffix}"
+    kept = _read(path)
+    if len(kept) > _SEAL and _seal(kept[:-_SEAL]) == kept[-_SEAL:]:
+        return kept[:-_SEAL]
+    made = make()
+    _write(path, made + _seal(made))
+    return made
+
+
+_SEAL = 16
+"""Bytes of the digest at the end of a file."""
+
+
+def _seal(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=_SEAL).digest()
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.blake2b("\n".join(texts).encode(), digest_size=12).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    """The file's content; empty if it cannot be read, and then writing it anew says why, if that fails too."""
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        # Numba's own cache trusts a file by its time: one fixed time keeps what another process compiled valid.
-        os.utime(name, (0, 0))
-        os.replace(name, path)
+        return path.read_bytes()
     except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
+        return b""
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            # Numba's own cache trusts a file by its time: one fixed time keeps what another process compiled valid.
+            os.utime(name, (0, 0))
+            os.replace(name, path)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise KernelError(
+            f"generated kernels cannot be written to {path.parent}: {error};"
+            f" set {VARIABLE} to a folder that can be written, or use the backend 'reference'"
+        ) from error

@@ -141,8 +141,8 @@ def fuse(steps: tuple[Step, ...], *, slots: tuple[str, ...], tables: int, noise_
     )
 
 
-def fuse_kernels(kernels: Sequence[GeneKernel]) -> Fused:
-    """The pipeline of kernels alone, all float32: arguments of one name are one tensor, each noise its own stream."""
+def fuse_kernels(kernels: Sequence[GeneKernel], *, storage: str = FLOAT32) -> Fused:
+    """The pipeline of kernels alone, one storage for all: arguments of one name are one tensor, each noise its own stream."""
     slots: dict[str, int] = {}
     tables: dict[str, int] = {}
     noise_bits: list[int] = []
@@ -160,7 +160,7 @@ def fuse_kernels(kernels: Sequence[GeneKernel]) -> Fused:
         steps.append((kernel, noises))
     return fuse(
         tuple(Step(k, tuple(slots.items()), tuple(tables.items()), tuple(n.items())) for k, n in steps),
-        slots=(FLOAT32,) * len(slots),
+        slots=(storage,) * len(slots),
         tables=len(tables),
         noise_bits=tuple(noise_bits),
     )

@@ -7,26 +7,27 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from evoweights_kernels import _triton, cpu, cpu_source, reference, triton_source
+from evoweights_kernels import _cuda, _triton, cpu, cpu_source, cuda_source, reference, triton_source
 from evoweights_kernels.availability import Availability
 from evoweights_kernels.body import GeneKernel
 from evoweights_kernels.call import Call
 from evoweights_kernels.constants import TILE
 from evoweights_kernels.errors import KernelError
-from evoweights_kernels.fuse import Fused, fuse_kernels
+from evoweights_kernels.fuse import BFLOAT16, FLOAT32, Fused, fuse_kernels
 from evoweights_kernels.plan import check_calls, plan
 
 _LOG = logging.getLogger("evoweights.kernels")
-_NO_CUDA = "the CUDA C++ backend is not built yet: it arrives with a later release; on a GPU use 'triton'"
-
 
 _AVAILABILITY = {
     "reference": lambda: Availability(True, ""),
     "cpu": cpu.availability,
     "triton": _triton.availability,
-    "cuda": lambda: Availability(False, _NO_CUDA),
+    "cuda": _cuda.availability,
 }
-_PREFERRED = {"cpu": ("cpu",), "cuda": ("cuda", "triton")}
+_RUN = {"cpu": cpu.run, "triton": _triton.run, "cuda": _cuda.run}
+_SOURCE = {"cpu": cpu_source.source, "triton": triton_source.source, "cuda": cuda_source.source}
+_PREFERRED = {"cpu": ("cpu",), "cuda": ("triton", "cuda")}
+"""What `auto` tries, in order, for the tensors of a device type."""
 
 
 def backends() -> dict[str, Availability]:
@@ -67,6 +68,8 @@ def _refusal(name: str, device: torch.device) -> str:
         return availability.reason
     if name == "cpu" and device.type != "cpu":
         return f"it runs on CPU tensors, these lie on {device}; move them or choose 'triton'"
+    if name == "cuda" and device.type != "cuda":
+        return f"it runs on CUDA tensors, these lie on {device}; move them or choose 'cpu'"
     if name == "triton" and device.type != "cuda" and not _triton.is_interpreted():
         return f"it runs on CUDA tensors, these lie on {device}; choose 'cpu', or set TRITON_INTERPRET=1 to test"
     return ""
@@ -105,7 +108,7 @@ def apply_(
     if name == "reference":
         reference.run(calls, seed=seed, live=live, first_tile=first_tile)
         return name
-    (cpu.run if name == "cpu" else _triton.run)(planned)
+    _RUN[name](planned)
     # Generated code writes behind autograd's back; this lets autograd notice if it still needs the old values.
     for slot, _ in planned.fused.stores:
         if not planned.tensors[slot].is_inference():
@@ -122,24 +125,29 @@ def live_table(numel: int) -> Tensor:
     return table
 
 
-def generated_source(calls_or_kernels: "Sequence[Call | GeneKernel] | GeneKernel", target: str) -> str:
-    """What is generated for a target (`cpu`, `triton`); for `reference`, the functions as written.
+def generated_source(
+    calls_or_kernels: "Sequence[Call | GeneKernel] | GeneKernel", target: str, *, storage: str = "float32"
+) -> str:
+    """What is generated for a target (`cpu`, `triton`, `cuda`); for `reference`, the functions as written.
 
-    Calls are fused as `apply_` fuses them; of kernels alone, arguments of one name are taken for one float32 tensor.
+    Calls are fused as `apply_` fuses them; of kernels alone, arguments of one name are taken for one tensor of the type
+    `storage` (float32 or bfloat16).
 
     Raises:
-        KernelError: an unknown target, or one that is not built yet.
+        KernelError: an unknown target, or calls and kernels in one list.
     """
     given = [calls_or_kernels] if isinstance(calls_or_kernels, GeneKernel) else list(calls_or_kernels)
     calls = [item for item in given if isinstance(item, Call)]
     kernels = [item.kernel if isinstance(item, Call) else item for item in given]
     if target == "reference":
         return reference.source(kernels)
-    if target == "cuda":
-        raise KernelError(_NO_CUDA)
-    if target not in ("cpu", "triton"):
-        raise KernelError(f"target {target!r} does not exist; allowed are reference, cpu, triton, cuda")
+    if target not in _SOURCE:
+        raise KernelError(f"target {target!r} does not exist; allowed are {', '.join(('reference', *_SOURCE))}")
     if not kernels or (calls and len(calls) < len(given)):
         raise KernelError("generated_source takes calls or kernels, at least one, not a mixture")
-    fused: Fused = plan(calls, seed=0, live=None, first_tile=0).fused if calls else fuse_kernels(kernels)
-    return (cpu_source if target == "cpu" else triton_source).source(fused)
+    if storage not in (FLOAT32, BFLOAT16):
+        raise KernelError(f"storage {storage!r} does not exist; allowed are {FLOAT32}, {BFLOAT16}")
+    fused: Fused = (
+        plan(calls, seed=0, live=None, first_tile=0).fused if calls else fuse_kernels(kernels, storage=storage)
+    )
+    return _SOURCE[target](fused)

@@ -43,7 +43,9 @@ def test_every_backend_says_whether_it_is_usable():
     found = backends()
     assert list(found) == ["reference", "cpu", "triton", "cuda"]
     assert found["reference"].usable and found["cpu"].usable and found["triton"].usable
-    assert not found["cuda"].usable and "not built yet" in found["cuda"].reason
+    assert found["cuda"].usable or found["cuda"].reason
+    if not torch.cuda.is_available():
+        assert found["cuda"].reason == "torch finds no CUDA device"
 
 
 def test_auto_takes_the_compiled_cpu_target_and_names_it():
@@ -56,7 +58,7 @@ def test_auto_takes_the_compiled_cpu_target_and_names_it():
 @pytest.mark.parametrize(
     ("name", "device", "says"),
     [
-        ("cuda", "cuda", "'cuda' cannot run: the CUDA C.. backend is not built yet"),
+        ("cuda", "cpu", "'cuda' cannot run: (it runs on CUDA tensors, these lie on cpu|torch finds no CUDA device)"),
         ("cpu", "cuda", "'cpu' cannot run: it runs on CPU tensors, these lie on cuda"),
         ("tpu", "cpu", "'tpu' does not exist; allowed are auto, reference, cpu, triton, cuda"),
     ],
@@ -124,8 +126,7 @@ def test_generated_code_can_be_read():
     assert "def uniform_crossover" in generated_source(bodies.uniform_crossover, "reference")
     calls = [call(bodies.mix, {"x": torch.zeros(3).bfloat16(), "leader": torch.ones(3)}, {"weight": 0.5})]
     assert "uint16[::1]" in generated_source(calls, "cpu")
-    with pytest.raises(KernelError, match="not built yet"):
-        generated_source(bodies.adamw, "cuda")
+    assert "uint4" in generated_source(bodies.adamw, "cuda")
     with pytest.raises(KernelError, match="target 'metal' does not exist"):
         generated_source(bodies.adamw, "metal")
     with pytest.raises(KernelError, match="not a mixture"):

@@ -22,12 +22,12 @@ from evoweights_kernels import Call, apply_, bodies, live_table, stream_id
 COUNT = 4097
 
 
-def event(count=COUNT, *, dtype=torch.float32, seed=0):
+def event(count=COUNT, *, dtype=torch.float32, seed=0, pso=bodies.pso_towards):
     """PSO, crossover and mutation between the same two individuals."""
     rng = generator(seed)
     x, other = values(count, rng=rng).to(dtype), values(count, rng=rng).to(dtype)
     return [
-        sample_call(bodies.pso_towards, count, rng=rng, shared={"x": x, "leader": other}),
+        sample_call(pso, count, rng=rng, shared={"x": x, "leader": other}),
         sample_call(bodies.uniform_crossover, count, rng=rng, shared={"x": x, "other": other}),
         sample_call(bodies.gaussian_mutation, count, rng=rng, shared={"x": x}),
     ]

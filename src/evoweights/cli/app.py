@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from evoweights.cli import doctor, extensions, individuals, looking, running
+from evoweights.cli import doctor, extensions, individuals, kernels, looking, running
 
 EXIT_CODES = """\b
 Exit codes:
@@ -56,3 +56,4 @@ for _command in (
     doctor.doctor,
 ):
     app.command()(_command)
+app.add_typer(kernels.kernels, name="kernels")

@@ -1,0 +1,31 @@
+"""`evoweights kernels` shows what kernels cost and what is made from them."""
+
+import json
+
+import pytest
+from command_line import CommandLine
+
+from evoweights_kernels import bodies, generated_source
+
+
+def test_all_kernels_are_listed_with_their_cost_and_all_backends_with_their_state(evoweights: CommandLine) -> None:
+    told = json.loads(evoweights("kernels", "list", "--json").out)
+    rows = {row["name"]: row for row in told["kernels"]}
+    assert set(bodies.__all__) <= set(rows)
+    assert (rows["adamw"]["bytes"], rows["adamw"]["philox"]) == (28, "0")
+    assert (rows["pso"]["bytes"], rows["pso"]["philox"]) == (24, "1/2")
+    assert set(told["backends"]) == {"reference", "cpu", "triton", "cuda"}
+    assert told["backends"]["cpu"] == ""
+
+
+@pytest.mark.parametrize("target", ["reference", "cpu", "triton", "cuda"])
+@pytest.mark.parametrize("storage", ["float32", "bfloat16"])
+def test_what_is_shown_is_what_is_generated(evoweights: CommandLine, target: str, storage: str) -> None:
+    shown = evoweights("kernels", "show", "pso_towards", "mix", "--target", target, "--storage", storage)
+    assert shown.out.strip() == generated_source([bodies.pso_towards, bodies.mix], target, storage=storage).strip()
+
+
+def test_an_unknown_kernel_is_a_usage_error_with_the_nearest_name(evoweights: CommandLine) -> None:
+    refused = evoweights("kernels", "show", "uniform_crosover")
+    assert refused.code == 2
+    assert "there is no kernel 'uniform_crosover'" in refused.err and "uniform_crossover" in refused.err
