@@ -11,7 +11,7 @@ from evoweights_kernels import adamw_scalars, bodies
 if TYPE_CHECKING:
     import torch
 
-    from evoweights.genome import Part
+    from evoweights.homes.part import Part
     from evoweights.mounted import Mounted
     from evoweights.population import Slot
 
@@ -53,13 +53,16 @@ class AdamW:
         choices=("own", "run"),
     )
     rounding: str = setting("stochastic", "how bfloat16 weights are rounded", choices=("stochastic", "nearest"))
+    moments: str = setting(
+        "float32", "type of the two moments; bfloat16 is rounded to nearest", choices=("float32", "bfloat16")
+    )
 
     @property
     def slots(self) -> "tuple[Slot, ...]":
         """The two moments."""
         from evoweights.population import Slot
 
-        return (Slot(FIRST), Slot(SECOND))
+        return (Slot(FIRST, dtype=self.moments), Slot(SECOND, dtype=self.moments))
 
     def rate_at(self, moment: Moment) -> float:
         """The learning rate of a step."""
@@ -73,14 +76,15 @@ class AdamW:
 
     def step(self, mounted: "Mounted", feed: Feed, moment: Moment) -> float:
         """One step on the mounted individual and the shared part."""
+        import torch
+
         for part in mounted.parts:
             part.gradient.zero_()
-        loss = feed.next_loss(mounted)
-        value = float(loss.detach())
+        loss = feed.add_gradient_(mounted)
+        # Both at once: on an accelerator every look at a number waits for all the work before it.
+        value, norm = torch.stack([loss.double(), _gradient_norm(mounted).double()]).tolist()
         if not math.isfinite(value):
             raise NonFiniteStep(f"the loss is {value}")
-        loss.backward()
-        norm = float(_gradient_norm(mounted))
         if not math.isfinite(norm):
             raise NonFiniteStep(f"the loss is {value:.4g} but the norm of its gradient is {norm}")
         self._clip_(mounted, norm)
@@ -100,11 +104,11 @@ class AdamW:
                     part.gradient.mul_(self.clip_norm / (norm + 1e-6))
             return
         limit = self.clip_norm / (mounted.depth if self.clip_by == "tensor_by_depth" else 1)
-        for part in mounted.parts:
-            for segment in part.layout.scope("all"):
-                gradient = segment.view(part.gradient)
-                own = torch.linalg.vector_norm(gradient, dtype=torch.float32)
-                gradient.mul_((limit / (own + 1e-6)).clamp_(max=1.0))
+        gradients = [each.view(part.gradient) for part in mounted.parts for each in part.layout.scope("all")]
+        norms = torch.stack([torch.linalg.vector_norm(each, dtype=torch.float32) for each in gradients])
+        shares = (limit / (norms + 1e-6)).clamp_(max=1.0)
+        for gradient, share in zip(gradients, shares.unbind(), strict=True):
+            gradient.mul_(share)
 
     def _update_(self, part: "Part", label: str, moment: Moment) -> None:
         from evoweights_kernels import Call, apply_
@@ -130,7 +134,7 @@ class AdamW:
             apply_([call], seed=moment.noise.seed, live=live, backend=moment.backend)
 
     def _streams(self, part: "Part", label: str, moment: Moment) -> dict[str, int]:
-        if part.weights.element_size() == 4 or self.rounding == "nearest":
+        if part.layout.dtype.itemsize == 4 or self.rounding == "nearest":
             return {}
         return {"rounding": moment.noise.stream(f"{label}/rounding")}
 

@@ -48,7 +48,7 @@ class Mutation(GeneOperator):
             first, last = segment.start // TILE, -(-(segment.start + segment.count) // TILE)
             if segment.count:
                 scale[first:last] = _root_mean_square(
-                    segment.view(target).flatten(), at_once=max(2**15, layout.size // 512)
+                    segment.view(target).flatten(), at_once=max(2**13, layout.size // 1024)
                 )
         return {"scale": scale}
 

@@ -1,9 +1,9 @@
-"""The blocks of a decoder-only Hugging Face model: where they are, and how a divided model is put together again."""
+"""The blocks of a decoder-only Hugging Face model: how they are copied, and how a divided model is put together again."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
-from evoweights.errors import UsageError
+from evoweights_lm.blocks import find_blocks
 
 if TYPE_CHECKING:
     from torch import nn
@@ -11,32 +11,6 @@ if TYPE_CHECKING:
     from evoweights.mounted import Mounted
     from evoweights.population import Population
     from evoweights_lm.task import LanguageTask
-
-
-def find_blocks(model: "nn.Module") -> "tuple[str, nn.ModuleList]":
-    """The name and the list of the decoder blocks of a Hugging Face model.
-
-    It is the one list of ``config.num_hidden_layers`` modules, all of one class.
-
-    Raises:
-        UsageError: the model has no such list, or several.
-    """
-    from torch import nn
-
-    depth = cast(Any, model).config.num_hidden_layers
-    found = [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.ModuleList) and len(module) == depth and len({type(each) for each in module}) == 1
-    ]
-    outer = [(name, each) for name, each in found if not any(name.startswith(f"{other}.") for other, _ in found)]
-    if len(outer) != 1:
-        names = ", ".join(name for name, _ in outer) or "none"
-        raise UsageError(
-            f"population.experts: expected one list of {depth} decoder blocks in {type(model).__name__}, found {names}. "
-            "Experts need a decoder-only model such as GPT-2, Llama or Qwen."
-        )
-    return outer[0]
 
 
 def copy_blocks_(target: "nn.Module", source: "nn.Module", *, first: int, into: int = 0) -> None:

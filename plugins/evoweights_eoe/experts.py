@@ -52,7 +52,8 @@ class Experts:
             UsageError: the task is no language model, or its blocks cannot be divided so.
         """
         from evoweights.mounted import Blueprint
-        from evoweights_eoe.blocks import copy_blocks_, copy_shared_, find_blocks
+        from evoweights_eoe.blocks import copy_blocks_, copy_shared_
+        from evoweights_lm.blocks import find_blocks
         from evoweights_lm.task import LanguageTask
 
         if not isinstance(task, LanguageTask):

@@ -87,15 +87,14 @@ def _folder_origin(path: Path) -> Origin:
 
 @contextmanager
 def _explained(origin: Origin, what: str) -> Iterator[None]:
-    """Turn what ``transformers`` raises into one clear message."""
-    from safetensors import SafetensorError
-
+    """Turn what ``transformers`` and the libraries below it raise, which may be anything, into one clear message."""
     try:
         yield
-    except EvoweightsError:
+    except (EvoweightsError, MemoryError, torch.OutOfMemoryError):
         raise
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError, ImportError) as error:
-        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        first = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
         source = "on the hub" if origin.hub else "on this machine"
         raise DataError(f"task.model: the {what} of {origin.label!r} ({source}) cannot be used: {first}") from error
 
@@ -144,6 +143,7 @@ def _gpt2_config(size: Size, context: int, rows: int, vocabulary: Vocabulary) ->
         n_embd=size.width,
         n_layer=size.layers,
         n_head=size.heads,
+        activation_function=size.activation,
         bos_token_id=vocabulary.end_of_text,
         eos_token_id=vocabulary.end_of_text,
     )

@@ -12,23 +12,27 @@ tokens x width x vocabulary, float32   plain   torch's  recomputing   torch's, o
 
 So float32 uses torch's chunked ``linear_cross_entropy`` with 512 rows a chunk and float32 sums ("torch's"; its own
 policy sums in float64). That function returns a bfloat16 loss for bfloat16 weights, which is too coarse (9.0 for 8.99),
-so bfloat16 goes through plain logits, and in recomputed chunks above ``PLAIN_LOGITS``, both with a float32 loss.
+so bfloat16 goes through plain logits, and above ``PLAIN_LOGITS`` through chunks whose gradients are made at once, which costs
+no second product with the head; both with a float32 loss. Rows that pad the vocabulary count as tokens that never come.
 """
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 PLAIN_LOGITS = 1 << 26
 """Logits that are held at once without chunks: 256 MiB in float32."""
+CHUNK_LOGITS = 1 << 27
+"""Logits of a chunk: 6 bytes each at the peak. Each chunk adds to the head's gradient once, so few are better than many."""
 CHUNK_ROWS = 512
+"""Rows of a chunk of torch's own loss."""
 
 PLAIN_HEADS = frozenset({"gpt2", "llama", "mistral", "qwen2", "qwen3", "gpt_neox", "olmo2", "smollm3"})
 """Model types whose logits are the last hidden state times the output embedding and nothing else."""
@@ -51,7 +55,7 @@ def head_loss(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
         return F.linear_cross_entropy(hidden, head, targets, options=options)
     if len(hidden) * len(head) <= PLAIN_LOGITS:
         return F.cross_entropy(F.linear(hidden, head).float(), targets)
-    return recomputed_loss(hidden, head, targets)
+    return chunked_loss(hidden, head, targets)
 
 
 @functools.cache
@@ -62,13 +66,41 @@ def _torch_options() -> "nn.LinearCrossEntropyOptions | None":
     return nn.LinearCrossEntropyOptions(batch_chunk_size=CHUNK_ROWS, acc_policy="compact")
 
 
-def recomputed_loss(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
-    """The same in chunks of rows whose logits are computed again in the backward pass."""
-    total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-    for rows, wanted in zip(hidden.split(CHUNK_ROWS), targets.split(CHUNK_ROWS), strict=True):
-        total = total + checkpoint(_chunk_loss, rows, head, wanted, use_reentrant=False, preserve_rng_state=False)
-    return total / len(targets)
+def chunked_loss(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
+    """The same in chunks of rows whose gradients are computed at once, so that no logits are kept or computed twice."""
+    wants_gradient = torch.is_grad_enabled() and (hidden.requires_grad or head.requires_grad)
+    return _ChunkedLoss.apply(hidden, head, targets, wants_gradient)
 
 
-def _chunk_loss(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:
-    return F.cross_entropy(F.linear(hidden, head).float(), targets, reduction="sum")
+class _ChunkedLoss(torch.autograd.Function):
+    """Softmax and its gradient in float32, sums over chunks in float32, products in the dtype of ``hidden``."""
+
+    @staticmethod
+    def forward(context: Any, hidden: Tensor, head: Tensor, targets: Tensor, wants_gradient: bool) -> Tensor:
+        """The loss; its gradients are computed on the way, for an outer derivative of 1."""
+        rows = max(1, CHUNK_LOGITS // len(head))
+        total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        by_hidden = torch.empty_like(hidden) if wants_gradient else hidden
+        by_head = torch.zeros_like(head, dtype=torch.float32) if wants_gradient else head
+        for first in range(0, len(targets), rows):
+            chunk, wanted = hidden[first : first + rows], targets[first : first + rows, None]
+            logits = F.linear(chunk, head).float()
+            logits -= logits.amax(1, keepdim=True)
+            total -= logits.gather(1, wanted).sum()
+            sums = logits.exp_().sum(1, keepdim=True)
+            total += sums.log().sum()
+            if wants_gradient:
+                wrong = logits.div_(sums * len(targets))
+                wrong.scatter_add_(1, wanted, torch.full_like(sums, -1 / len(targets)))
+                wrong = wrong.to(hidden.dtype)
+                torch.mm(wrong, head, out=by_hidden[first : first + rows])
+                by_head += wrong.T @ chunk
+        context.save_for_backward(by_hidden, by_head.to(head.dtype))
+        return total / len(targets)
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, *outer: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        """The gradients by hidden state and head."""
+        by_hidden, by_head = context.saved_tensors
+        return by_hidden * outer[0], by_head * outer[0], None, None

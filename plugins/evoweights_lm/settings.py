@@ -53,11 +53,34 @@ class LanguageModel:
     )
     context: int = setting(128, "length of a training sequence", unit="tokens", minimum=2)
     batch: int = setting(16, "sequences in a training batch", unit="sequences", minimum=1)
+    micro_batch: int = setting(
+        0,
+        "sequences that go through the model at once, to save memory: the gradients of a batch's parts add up; must divide "
+        "batch; 0 is the whole batch",
+        unit="sequences",
+        minimum=0,
+    )
+    recompute: str = setting(
+        "none",
+        "what the backward pass computes again instead of keeping it: nothing, the MLP of every block (about half of the "
+        "memory, a sixth more work), or whole blocks (the least memory, a third more work)",
+        choices=("none", "mlp", "blocks"),
+    )
+    compile: str = setting(
+        "auto",
+        "torch.compile for the blocks: on, off, or auto: on CUDA devices, falling back with a warning where it fails",
+        choices=("auto", "on", "off"),
+    )
     validation_share: float = setting(0.1, "part of the text kept for validation", minimum=0.0001, maximum=0.9)
     validation_tokens: int = setting(
         32_768, "tokens of the fixed validation subset, spread evenly; 0 is all", unit="tokens", minimum=0
     )
-    dtype: str = setting("float32", "type of the weights", choices=("float32", "bfloat16"))
+    dtype: str = setting(
+        "float32",
+        "type of weights, gradients and activations; mixed: float32 weights, of which forward and backward use a bfloat16 "
+        "copy that is rounded anew after every step",
+        choices=("float32", "bfloat16", "mixed"),
+    )
     sample_prompt: str = setting("The ", "how the text sample begins; empty is the start of a document")
     sample_tokens: int = setting(64, "length of the text sample", unit="tokens", minimum=1)
 
@@ -67,6 +90,11 @@ class LanguageModel:
         Raises:
             UsageError: files are missing or have no use, or the hub is needed but not allowed.
         """
+        if self.micro_batch and self.batch % self.micro_batch:
+            allowed = ", ".join(str(each) for each in range(1, self.batch + 1) if self.batch % each == 0)
+            raise UsageError(
+                f"task.micro_batch: {self.micro_batch} does not divide the batch of {self.batch}. Allowed are 0, {allowed}."
+            )
         from_files = self.data in ("text", "token_shards")
         if from_files and not self.files:
             raise UsageError(f"task.files: data: {self.data} needs files to read, such as files: [data/*.txt].")

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._subclasses import FakeTensor
 
 from evoweights.errors import UsageError
 from evoweights.seeds import Noise
 from evoweights.task import Task, TaskPlace
+from evoweights_lm.blocks import recompute_
+from evoweights_lm.compiling import Compiling
 from evoweights_lm.corpus import open_corpus
 from evoweights_lm.generate import generate_tokens
 from evoweights_lm.huggingface import build_model, find_origin, open_config
@@ -24,7 +27,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PretrainedConfig, PreTrainedModel
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "mixed": torch.float32}
+"""Type of the weights by the setting ``dtype``."""
 
 
 class Batch(NamedTuple):
@@ -42,6 +46,7 @@ class LanguageTask(Task):
     """
 
     exports = True
+    unit = "tokens"
 
     def __init__(self, settings: LanguageModel, place: TaskPlace) -> None:
         self.settings, self.place = settings, place
@@ -53,6 +58,14 @@ class LanguageTask(Task):
         self.train_windows = open_windows(self.corpus.train, settings.context, what="training text")
         self.validation_windows = open_windows(self.corpus.validation, settings.context, what="validation text")
         self.tokens_per_batch = settings.batch * settings.context
+        self.compiling = Compiling(settings.compile, place.device)
+        self.compute_dtype = torch.bfloat16 if settings.dtype == "mixed" else None
+        self.sequences_at_once = settings.micro_batch or settings.batch
+
+    @property
+    def sketches(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] (weights must be read to be used)
+        """Whether the model is fresh."""
+        return not self.pretrained
 
     @property
     def generates(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] (known once the data is open)
@@ -70,13 +83,18 @@ class LanguageTask(Task):
         ``layers`` overrides the number of layers, and then the weights are always fresh.
         """
         model = build_model(self.origin, self.config, layers=layers, dtype=DTYPES[self.settings.dtype])
-        cast(nn.Module, model).to(self.place.device)
+        if self.place.device.type != "cpu":
+            cast(nn.Module, model).to(self.place.device)
         self._refuse_unless_causal(model)
+        recompute_(model, self.settings.recompute)
+        self.compiling.compile_(model)
         return model
 
     @torch.no_grad()
     def _refuse_unless_causal(self, model: "PreTrainedModel") -> None:
         """Raise UsageError if what a position predicts depends on a later token: its loss would mean nothing."""
+        if isinstance(next(model.parameters()).data, FakeTensor):
+            return  # a sketch has no numbers to compare
         tokens = torch.zeros(2, 4, dtype=torch.int64, device=self.place.device)
         tokens[1, -1] = 1
         with _evaluating(cast(nn.Module, model)):
@@ -96,7 +114,14 @@ class LanguageTask(Task):
 
     def loss(self, module: nn.Module, batch: Batch) -> Tensor:
         """Mean cross-entropy of a batch in nats per token."""
-        return next_token_loss(cast("PreTrainedModel", module), batch.inputs, batch.targets)
+        model = cast("PreTrainedModel", module)
+        return self.compiling.run(lambda: next_token_loss(model, batch.inputs, batch.targets), module)
+
+    def pieces(self, batch: Batch) -> Iterator[tuple[Batch, float]]:
+        """The batch in parts of ``micro_batch`` sequences."""
+        rows = self.sequences_at_once
+        for inputs, targets in zip(batch.inputs.split(rows), batch.targets.split(rows), strict=True):
+            yield Batch(inputs, targets), len(inputs) / len(batch.inputs)
 
     @torch.no_grad()
     def evaluate(self, module: nn.Module) -> float:
@@ -112,8 +137,8 @@ class LanguageTask(Task):
     def validation_batches(self) -> Iterator[Batch]:
         """The fixed validation subset, always the same windows in the same batches; the last batch may be smaller."""
         subset = self.validation_windows.spread(self.settings.validation_tokens)
-        for first in range(0, len(subset), self.settings.batch):
-            numbers = subset[first : first + self.settings.batch]
+        for first in range(0, len(subset), self.sequences_at_once):
+            numbers = subset[first : first + self.sequences_at_once]
             yield self._to_device([self.validation_windows.read(number) for number in numbers])
 
     def sample(self, module: nn.Module) -> str | None:
@@ -147,7 +172,7 @@ class LanguageTask(Task):
         if not start and end is None:
             raise UsageError("generate: this vocabulary has no end-of-text token to start from. Give a prompt.")
         begin = [] if start or end is None else [end]
-        with _evaluating(module):
+        with _evaluating(module), self.compiling.eagerly():
             ids = generate_tokens(
                 module,
                 [*begin, *start],
@@ -159,6 +184,15 @@ class LanguageTask(Task):
                 noise=Noise(seed, "generate"),
             )
         return self.vocabulary.decode(ids[len(begin) :])
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """Digests of the training and the validation tokens, the tokenizer and the model's configuration.
+
+        What each of them notices is said in :mod:`evoweights_lm.fingerprint`.
+        """
+        from evoweights_lm.fingerprint import parts_of
+
+        return parts_of(self.corpus, self.origin, self.config)
 
     def references(self) -> Mapping[str, float]:
         """Losses of two models that know no context, on the targets that :meth:`evaluate` scores.
@@ -180,7 +214,7 @@ class LanguageTask(Task):
         """
         from evoweights_lm.export import export_model
 
-        with _evaluating(module):
+        with _evaluating(module), self.compiling.eagerly():
             return export_model(cast("PreTrainedModel", module), folder, task=self)
 
     def _to_device(self, rows: list[Tokens]) -> Batch:

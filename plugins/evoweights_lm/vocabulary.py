@@ -135,10 +135,27 @@ def tokenizer_file(path: Path, *, label: str = "") -> Vocabulary:
     content = _json(path)
     if not isinstance(content, dict) or not isinstance(content.get("model"), dict):
         raise DataError(f'{path}: is JSON but no tokenizer (it has no "model"). Give a tokenizer.json of `tokenizers`.')
-    beside = path.with_name("tokenizer_config.json")
-    end = _json(beside).get("eos_token") if beside.exists() else None
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises no narrower one
+        raise _no_tokenizer(path, str(error)) from error
+    if not tokenizer.get_vocab(with_added_tokens=True):
+        raise _no_tokenizer(path, "it has no token")
+    return from_tokenizer(tokenizer, label or str(path), _end_beside(path.with_name("tokenizer_config.json")))
+
+
+def _end_beside(path: Path) -> str | None:
+    """The end-of-text token that a tokenizer_config.json names, if it is there and names one."""
+    config = _json(path) if path.exists() else {}
+    end = config.get("eos_token") if isinstance(config, dict) else config
     end = end.get("content") if isinstance(end, dict) else end
-    return from_tokenizer(Tokenizer.from_file(str(path)), label or str(path), end)
+    if end is not None and not isinstance(end, str):
+        raise DataError(f"{path}: its eos_token is no text. Correct the file, or remove it.")
+    return end
+
+
+def _no_tokenizer(path: Path, cause: str) -> DataError:
+    return DataError(f"{path}: is no tokenizer that can be used ({cause}). Fetch or make it again.")
 
 
 def _json(path: Path) -> dict:
@@ -146,7 +163,7 @@ def _json(path: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}). Correct task.tokenizer.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: is damaged or no JSON ({error}). Fetch or make it again.") from error
 
 

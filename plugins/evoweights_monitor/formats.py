@@ -1,4 +1,4 @@
-"""How numbers, durations and lists of experts are written: in plain ASCII, which every terminal shows."""
+"""How numbers, durations and lists of individuals are written: in plain ASCII, which every terminal shows."""
 
 import math
 from collections.abc import Iterable
@@ -37,8 +37,8 @@ def memory_text(count: int) -> str:
     return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
 
 
-def experts_text(rows: Iterable[int]) -> str:
-    """``expert 3``, ``experts 0-2, 5`` or ``no expert``."""
+def rows_text(rows: Iterable[int], individual: str) -> str:
+    """``expert 3``, ``experts 0-2, 5`` or ``no expert``, if ``individual`` is expert."""
     ordered = sorted(set(rows))
     runs: list[list[int]] = []
     for row in ordered:
@@ -47,7 +47,7 @@ def experts_text(rows: Iterable[int]) -> str:
         else:
             runs.append([row, row])
     spans = ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in runs)
-    return f"{'expert' if len(ordered) == 1 else 'experts'} {spans}" if ordered else "no expert"
+    return f"{individual}{'' if len(ordered) == 1 else 's'} {spans}" if ordered else f"no {individual}"
 
 
 def printable(text: str, encoding: str) -> str:

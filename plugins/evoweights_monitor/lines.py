@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from evoweights.errors import RunStopped
 from evoweights.records import GenerationRecord, ImproveRecord, RunInfo
-from evoweights_monitor.formats import duration_text, experts_text, loss_text, rate_text
+from evoweights_monitor.formats import duration_text, loss_text, rate_text, rows_text
 from evoweights_monitor.progress import Progress, mean_train_loss
 
 
@@ -21,11 +21,11 @@ def references_text(references: Mapping[str, float]) -> str:
 
 def start_lines(info: RunInfo) -> list[str]:
     """What runs, and where."""
-    experts = "1 expert" if info.size == 1 else f"{info.size} experts"
-    steps = f", {info.total_steps:,} steps of {info.tokens_per_step:,} tokens" if info.total_steps else ""
+    size = f"{info.size} {info.individual}{'' if info.size == 1 else 's'}"
+    steps = f", {info.total_steps:,} steps of {info.tokens_per_step:,} {info.unit}" if info.total_steps else ""
     genes = f"{info.genes:,} genes each"
     lines = [
-        f"{info.name}: {info.generations:,} generations of {experts}{steps}, seed {info.seed}",
+        f"{info.name}: {info.generations:,} generations of {size}{steps}, seed {info.seed}",
         f"{genes}, {info.shared_genes:,} shared; device {info.device}; operators on {info.backend}",
         f"run directory: {info.folder}",
     ]
@@ -38,36 +38,37 @@ def start_lines(info: RunInfo) -> list[str]:
 
 def generation_line(progress: Progress, record: GenerationRecord, *, now: float) -> str:
     """One generation on one line; ``progress`` has taken the record in."""
-    best = "" if record.best_row is None else f" (expert {record.best_row})"
-    who = experts_text(each.row for each in record.improved)
+    info = progress.info
+    best = "" if record.best_row is None else f" ({info.individual} {record.best_row})"
+    who = rows_text((each.row for each in record.improved), info.individual)
     parts = [
-        f"{generation_text(progress.info, record.generation)}: {who}",
+        f"{generation_text(info, record.generation)}: {who}",
         f"train loss {loss_text(mean_train_loss(record))}",
         f"best validation loss {loss_text(record.best_fitness)}{best}",
         f"distance {loss_text(record.distance)}",
-        f"{rate_text(progress.tokens_per_second)} tokens/s",
+        f"{rate_text(progress.tokens_per_second)} {info.unit}/s",
         f"{duration_text(now - progress.started)} elapsed",
         f"{duration_text(progress.seconds_left(now))} left",
     ]
     return ", ".join(parts)
 
 
-def stopped_warning(record: ImproveRecord) -> str | None:
+def stopped_warning(info: RunInfo, record: ImproveRecord) -> str | None:
     """A warning if a turn ended early."""
     if record.stopped is None:
         return None
     return (
-        f"warning: generation {record.generation}: the turn of expert {record.row} ended early, "
+        f"warning: generation {record.generation}: the turn of {info.individual} {record.row} ended early, "
         f"after {record.steps} steps: {record.stopped}"
     )
 
 
-def failed_warning(generation: int, rows: frozenset[int]) -> str | None:
+def failed_warning(info: RunInfo, generation: int, rows: frozenset[int]) -> str | None:
     """A warning if individuals have newly failed."""
     if not rows:
         return None
     return (
-        f"warning: generation {generation}: {experts_text(rows)} failed (a loss that is NaN or infinite, or "
+        f"warning: generation {generation}: {rows_text(rows, info.individual)} failed (a loss that is NaN or infinite, or "
         "three turns in a row that ended early) and cannot lead until rewritten"
     )
 

@@ -15,19 +15,19 @@ from evoweights_monitor.lines import generation_text
 from evoweights_monitor.progress import Progress
 
 SHOWN = 32
-"""The most experts a panel shows; of more, those with the lowest loss."""
+"""The most individuals a panel shows; of more, those with the lowest loss."""
 
 
 def panel(progress: Progress, *, now: float) -> Panel:
     """Where the run stands at the time ``now``."""
     info = progress.info
     rows = shown_rows(progress)
-    some = f", the best {len(rows)} of {info.size} experts" if len(rows) < info.size else ""
+    some = f", the best {len(rows)} of {info.size} {info.individual}s" if len(rows) < info.size else ""
     parts: list[RenderableType] = [
         Text(_place(progress)),
         _bar(progress),
         Text(_pace(progress, now)),
-        _line(f"expert, validation (training) loss, * best{some}", style="dim"),
+        _line(f"{info.individual}, validation (training) loss, * best{some}", style="dim"),
         Columns([_cell(progress, row) for row in rows], equal=True, padding=(0, 3)),
     ]
     if progress.event:
@@ -66,7 +66,7 @@ def _line(text: str, style: str = "") -> Text:
 def _place(progress: Progress) -> str:
     info, turn = progress.info, progress.turn
     generation = min(progress.done, info.generations - 1) if turn is None else turn.generation
-    who = "" if turn is None else f", expert {turn.row}"
+    who = "" if turn is None else f", {info.individual} {turn.row}"
     steps = f", step {progress.step:,} of {info.total_steps:,}" if info.total_steps else ""
     return f"{generation_text(info, generation)}{who}{steps}"
 
@@ -83,7 +83,7 @@ def _pace(progress: Progress, now: float) -> str:
     age = None if progress.checkpoint_at is None else now - progress.checkpoint_at
     checkpoint = "none yet" if age is None else f"{duration_text(age)} ago"
     speed, left = rate_text(progress.tokens_per_second), duration_text(progress.seconds_left(now))
-    return f"{speed} tokens/s, {left} left, checkpoint {checkpoint}"
+    return f"{speed} {progress.info.unit}/s, {left} left, checkpoint {checkpoint}"
 
 
 def _cell(progress: Progress, row: int) -> Text:

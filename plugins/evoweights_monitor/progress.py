@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from evoweights.records import GenerationRecord, ImproveRecord, RunInfo, VaryRecord
-from evoweights_monitor.formats import experts_text
+from evoweights_monitor.formats import rows_text
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Progress:
         self.validation[: len(record.fitness)] = record.fitness
         self.best_row, self.failed = record.best_row, frozenset(record.failed)
         self.tokens_per_second = training_speed(self.info, record.improved) or self.tokens_per_second
-        self.event = next(iter(reversed(vary_events(record.varied))), self.event)
+        self.event = next(iter(reversed(vary_events(record.varied, self.info.individual))), self.event)
         self.turn = None
 
     def fraction(self) -> float:
@@ -90,7 +90,7 @@ class Progress:
 
 
 def training_speed(info: RunInfo, improved: Iterable[ImproveRecord]) -> float | None:
-    """Tokens a second over a generation's training steps, evaluation left out; None without steps."""
+    """Units of the task (tokens) a second over a generation's training steps, evaluation left out; None without steps."""
     turns = list(improved)
     seconds = sum(each.seconds for each in turns)
     steps = sum(each.steps for each in turns)
@@ -104,15 +104,15 @@ def mean_train_loss(record: GenerationRecord) -> float | None:
     return sum(finite or losses) / len(finite or losses) if losses else None
 
 
-def vary_events(varied: Iterable[VaryRecord]) -> list[str]:
+def vary_events(varied: Iterable[VaryRecord], individual: str) -> list[str]:
     """A sentence for each operator pipeline and its sources, in order: who was written, and from whom."""
     groups: dict[tuple[int, tuple[str, ...], tuple[int, ...]], list[int]] = {}
     for each in varied:
         others = tuple(source for source in each.sources if source != each.row)
         groups.setdefault((each.generation, each.operators, others), []).append(each.row)
     return [
-        f"generation {generation}: {' + '.join(map(_operator_name, operators))} wrote {experts_text(rows)}"
-        + (f" from {experts_text(sources)}" if sources else "")
+        f"generation {generation}: {' + '.join(map(_operator_name, operators))} wrote {rows_text(rows, individual)}"
+        + (f" from {rows_text(sources, individual)}" if sources else "")
         for (generation, operators, sources), rows in groups.items()
     ]
 

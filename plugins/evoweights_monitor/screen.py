@@ -55,13 +55,13 @@ class Screen:
 
     def improved(self, record: ImproveRecord) -> None:
         """Warn of a turn that ended early."""
-        self._warn(stopped_warning(record))
+        self._warn(stopped_warning(self.progress.info, record))
 
     def generation(self, record: GenerationRecord) -> None:
         """Show a generation, and warn of individuals that failed in it."""
         failed_before = self.progress.failed
         self.progress.finished(record)
-        self._warn(failed_warning(record.generation, self.progress.failed - failed_before))
+        self._warn(failed_warning(self.progress.info, record.generation, self.progress.failed - failed_before))
         if not self.quiet and self._live is None:
             self._say(generation_line(self.progress, record, now=time.monotonic()))
 
@@ -74,12 +74,12 @@ class Screen:
         self.stop()
         info = self.progress.info
         if self.quiet:
-            best = f"expert {result.best_row}, validation loss {loss_text(result.best_fitness)}"
-            self._say(f"{info.name} finished; best: {best}, in {info.folder / 'best'}")
+            best = f"{info.individual} {result.best_row}, validation loss {loss_text(result.best_fitness)}"
+            self._say(f"{info.name} finished; best of the run: {best}, in {info.folder / 'best'}")
             return
         self._say("")
-        self._say(f"{info.name} finished. Validation loss of every expert, * the best:")
-        self.console.print(result_table(result))
+        self._say(f"{info.name} finished. Validation loss of every {info.individual}, * whose was the best of the run:")
+        self.console.print(result_table(info, result))
         for line in result_lines(info, result):
             self._say(line)
         if result.sample is not None:

@@ -1,4 +1,4 @@
-"""What is shown when a run is finished: every expert, what it cost, where things are and what to do next."""
+"""What is shown when a run is finished: every individual, what it cost, where things are and what to do next."""
 
 import shlex
 from pathlib import Path
@@ -11,10 +11,11 @@ from evoweights_monitor.formats import duration_text, loss_text, memory_text, ra
 from evoweights_monitor.lines import references_text
 
 
-def result_table(result: RunResult) -> Table:
-    """Every expert: validation loss at the start and at the end, and its turns; the best is starred."""
+def result_table(info: RunInfo, result: RunResult) -> Table:
+    """Every individual: validation loss at the start and at the end, and its turns; starred is whose was the best of the
+    run."""
     table = Table(box=box.SIMPLE, show_edge=False)
-    for heading in ("expert", "start", "end", "change", "turns"):
+    for heading in (info.individual, "start", "end", "change", "turns"):
         table.add_column(heading, justify="right", no_wrap=True)
     for each in result.table:
         change = loss_text(each.end - each.start)
@@ -27,15 +28,19 @@ def result_table(result: RunResult) -> Table:
 def result_lines(info: RunInfo, result: RunResult) -> list[str]:
     """The best loss, what to compare it with, and what the run cost."""
     lines = [
-        f"best: expert {result.best_row}, validation loss {loss_text(result.best_fitness)}, "
-        f"in generation {result.best_generation} (lower is better)"
+        f"best of the run: {info.individual} {result.best_row}, validation loss {loss_text(result.best_fitness)}, "
+        f"{_when(result.best_generation)} (lower is better)"
     ]
     if compare := references_text(result.references or info.references):
         lines.append(f"to compare: {compare}")
-    speed = f"{rate_text(result.tokens_per_second)} tokens/s while training"
-    spent = f"{result.tokens:,} tokens in {duration_text(result.seconds)}"
+    speed = f"{rate_text(result.tokens_per_second)} {info.unit}/s while training"
+    spent = f"{result.tokens:,} {info.unit} in {duration_text(result.seconds)}"
     lines.append(f"{spent} ({speed}), peak memory {memory_text(result.peak_memory_bytes)}")
     return lines
+
+
+def _when(generation: int) -> str:
+    return "at the start" if generation < 0 else f"in generation {generation}"
 
 
 def place_lines(folder: Path) -> list[str]:

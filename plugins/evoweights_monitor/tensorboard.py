@@ -100,14 +100,14 @@ def _write(writer: "SummaryWriter", info: "RunInfo", record: "GenerationRecord")
 
 def scalars(info: "RunInfo", record: "GenerationRecord") -> Iterator[tuple[str, float]]:
     """The tags of a generation and their values; what is unknown has no value."""
-    digits = max(2, len(str(info.size - 1)))
+    digits, who = max(2, len(str(info.size - 1))), info.individual
     for turn in record.improved:
-        yield f"loss/expert_{turn.row:0{digits}}", turn.mean_loss
+        yield f"loss/{who}_{turn.row:0{digits}}", turn.mean_loss
         if turn.jump is not None:
-            yield f"jump/expert_{turn.row:0{digits}}", turn.jump
+            yield f"jump/{who}_{turn.row:0{digits}}", turn.jump
     for row, fitness in enumerate(record.fitness):
         if fitness is not None:
-            yield f"validation/expert_{row:0{digits}}", fitness
+            yield f"validation/{who}_{row:0{digits}}", fitness
     if record.best_row is not None and record.best_fitness is not None:
         yield "best/loss", record.best_fitness
         yield "best/row", record.best_row
@@ -117,5 +117,5 @@ def scalars(info: "RunInfo", record: "GenerationRecord") -> Iterator[tuple[str, 
     for phase, seconds in record.seconds.items():
         yield f"time/{phase}", seconds
     if (speed := training_speed(info, record.improved)) is not None:
-        yield "throughput/tokens_per_second", speed
+        yield f"throughput/{info.unit}_per_second", speed
     yield "memory/peak_gib", peak_memory_bytes(info.device) / 2**30

@@ -17,6 +17,8 @@ from evoweights_toy.settings import Digits
 class DigitsTask(Task):
     """Digits to read. Training and validation images come from two random streams and have none in common."""
 
+    unit = "images"
+
     def __init__(self, settings: Digits, place: TaskPlace) -> None:
         self.settings, self.place = settings, place
         self.tokens_per_batch = settings.batch

@@ -88,10 +88,6 @@ class Catalog:
             if kind in (None, key[0]):
                 yield self._entries[key]
 
-    def presets(self) -> Iterator[Preset]:
-        """Presets by name."""
-        yield from (self._presets[name] for name in sorted(self._presets))
-
     def find(self, kind: str, name: str, *, where: str) -> Entry:
         """The component called ``name``; ``where`` is the dotted place in the configuration, for the message.
 

@@ -3,6 +3,7 @@
 import functools
 import logging
 import math
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ _LOG = logging.getLogger("evoweights")
 class Engine:
     """A run in memory: its population, the live module, and how far it has come.
 
-    ``stop`` gives 0 as long as the run may go on, else the exit code it is to end with.
+    ``stop`` gives 0 as long as the run may go on, else the exit code it is to end with; ``fingerprint`` is the task's.
     """
 
     config: RunConfig
@@ -47,6 +48,7 @@ class Engine:
     info: RunInfo
     stop: Callable[[], int]
     environment: Mapping[str, Any]
+    fingerprint: Mapping[str, str] = field(default_factory=dict)
     _seconds: dict[str, float] = field(default_factory=dict)
     _best_on_disk: int | None = None
     _last_save: float = field(default_factory=time.monotonic)
@@ -77,7 +79,9 @@ class Engine:
             self._training.improve(generation, turn, active, noise.at("improve"))
         self._refuse_if_all_failed(generation)
         with self._phase("vary"):
-            varied = self._vary(generation, turn, noise) if turn.varies else []
+            if turn.varied is None:  # else the run was stopped in the evaluation that follows
+                turn.varied = self._vary(generation, turn, noise) if turn.varies else []
+        varied = list(turn.varied)
         if (generation + 1) % self.config.evaluate.every == 0:
             with self._phase("evaluate"):
                 self._score(generation)
@@ -101,6 +105,7 @@ class Engine:
             self.info,
             self.stop,
             backend=self.config.backend,
+            rule=self.config.turn,
             stop_here=self._stop_here,
         )
 
@@ -131,7 +136,8 @@ class Engine:
         )
 
     def _score(self, generation: int) -> None:
-        evaluate(self.world.population, self.world.mounted, self.task)
+        if not evaluate(self.world.population, self.world.mounted, self.task, stop=self.stop):
+            self._stop_here()
         self._refuse_if_all_failed(generation)
         self.world.champion = crown(
             self.world.champion, self.world.population, self.world.mounted, generation=generation
@@ -199,7 +205,7 @@ class Engine:
         self.checkpoint()
         raise RunStopped(
             f"Stopped in generation {self.world.progress.generation} after {self.world.progress.step} steps; a checkpoint is "
-            f"written. Continue with: evoweights resume {self.run.folder}",
+            f"written. Continue with: evoweights resume {shlex.quote(str(self.run.folder))}",
             exit_code=self.stop(),
         )
 
@@ -214,7 +220,7 @@ class Engine:
         folder = self.run.checkpoints.save(
             self.world.progress.ticks,
             self.world.files(),
-            self.world.state(),
+            {**self.world.state(), "task": self.fingerprint},
             unchanged=unchanged,
             environment=self.environment,
         )
@@ -228,6 +234,6 @@ class Engine:
     def _save_best(self) -> None:
         champion = self.world.champion
         if champion is not None and champion.generation != self._best_on_disk:
-            layout = self.world.population.layout.fingerprint
-            self.run.save_best(champion.tensors, {**champion.facts(), "layout": layout})
+            of = {"layout": self.world.population.layout.fingerprint, "task": self.fingerprint}
+            self.run.save_best(champion.tensors, champion.facts() | of)
             self._best_on_disk = champion.generation

@@ -23,7 +23,7 @@ class DataError(EvoweightsError):
 
 
 class CheckpointError(EvoweightsError):
-    """No intact checkpoint is left, or an exported model does not equal its individual."""
+    """What a run has saved is damaged, such as every checkpoint, or an exported model does not equal its individual."""
 
     exit_code = 4
 

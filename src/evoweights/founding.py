@@ -7,7 +7,9 @@ from pathlib import Path
 import torch
 
 from evoweights.errors import PluginError, UsageError
-from evoweights.genome import Part, layout_of, mount_
+from evoweights.genome import layout_of
+from evoweights.homes.part import mount_
+from evoweights.homes.swaps import CudaSide, SideSwaps
 from evoweights.mounted import Blueprint, Mounted
 from evoweights.operators import GeneOperator, Improver, PairOperator
 from evoweights.population import Population, Slot
@@ -40,10 +42,12 @@ def found(
     noise: Noise,
     device: torch.device,
     folder: Path,
+    compute: torch.dtype | None = None,
 ) -> tuple[Population, Mounted]:
     """Mount the blueprint's module and give every individual its first weights.
 
-    Individual i is initialised from ``noise`` at "individual i", so that none depends on how many there are.
+    Individual i is initialised from ``noise`` at "individual i", so that none depends on how many there are. ``compute`` is
+    the dtype that forward and backward use afterwards; None is that of the weights.
     """
     mounted = mount_blueprint(blueprint, device, improvers=improvers)
     for operator in operators:
@@ -76,6 +80,9 @@ def found(
         for slot in population.slots:
             if slot.role == "personal_best":
                 population.row(row, slot.name).copy_(mounted.own.weights)
+    mounted.compute_in_(compute or mounted.own.layout.dtype)
+    if device.type == "cuda" and population.home == "host":
+        mounted.swaps = SideSwaps(CudaSide(device), mounted.own.weights, mounted.own.slots)
     return population, mounted
 
 
@@ -102,7 +109,8 @@ def mount_blueprint(blueprint: Blueprint, device: torch.device, *, improvers: Se
     frozen = {name for name, each in blueprint.module.named_parameters() if not each.requires_grad}
     shared = [name for name in names if blueprint.is_shared(name) or name in frozen]
     everything = layout_of(blueprint.module, names)  # one dtype for both parts, or one clear error
-    blueprint.module.to(device)
+    if any(each.device != device for each in [*blueprint.module.parameters(), *blueprint.module.buffers()]):
+        blueprint.module.to(device)
     own_layout = layout_of(blueprint.module, [name for name in names if name not in shared], dtype=everything.dtype)
     if not own_layout.count:
         raise UsageError("The population shares every weight of the model: there is nothing left to evolve.")
@@ -111,9 +119,6 @@ def mount_blueprint(blueprint: Blueprint, device: torch.device, *, improvers: Se
     mounted = Mounted(blueprint.module, own, shared_part, depth=blueprint.depth)
     for slot in collect_slots(improvers):
         for part in mounted.parts:
-            part.slots[slot.name] = _empty_slot(part, device)
+            dtype = slot.dtype_for(part.layout)
+            part.slots[slot.name] = torch.zeros(part.layout.size, dtype=dtype, device=device)
     return mounted
-
-
-def _empty_slot(part: Part, device: torch.device) -> torch.Tensor:
-    return torch.zeros(part.layout.size, dtype=torch.float32, device=device)

@@ -11,8 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -158,70 +157,3 @@ def _common_dtype(dtypes: Mapping[str, torch.dtype]) -> torch.dtype:
                 "Convert the module first, or set `population.dtype` to float32 or bfloat16."
             )
     return first
-
-
-@dataclass
-class Part:
-    """A mounted genome: buffers that a live module's parameters are views of, with their optimizer state.
-
-    ``weights`` and ``gradient`` are ``[size]`` in the layout's dtype; ``slots`` are ``[size]`` by name; ``counters`` are
-    the whole numbers that belong to them, such as an optimizer's step count.
-    """
-
-    layout: Layout
-    weights: Tensor
-    gradient: Tensor
-    slots: dict[str, Tensor] = field(default_factory=dict)
-    counters: dict[str, int] = field(default_factory=dict)
-    _live: dict[tuple[str, ...], Tensor | None] = field(default_factory=dict)
-
-    def live(self, roles: tuple[str, ...]) -> Tensor | None:
-        """Table of the genes that have one of these roles, see :meth:`Layout.live`; None if there are none."""
-        if roles not in self._live:
-            segments = [each for each in self.layout.segments if each.role in roles and each.count]
-            table = self.layout.live(segments, device=self.weights.device)
-            self._live[roles] = table if segments else None
-        return self._live[roles]
-
-
-def mount_(module: nn.Module, layout: Layout, *, device: torch.device | str) -> Part:
-    """Move the layout's parameters of ``module`` into one buffer on ``device`` and make them views of it."""
-    part = Part(
-        layout,
-        torch.zeros(layout.size, dtype=layout.dtype, device=device),
-        torch.zeros(layout.size, dtype=layout.dtype, device=device),
-    )
-    parameters = dict(module.named_parameters())
-    with torch.no_grad():
-        for segment in layout.segments:
-            parameter = parameters[segment.name]
-            view = segment.view(part.weights)
-            view.copy_(parameter)
-            parameter.data = view
-            parameter.grad = None if segment.role == "frozen" else segment.view(part.gradient)
-    return part
-
-
-def check_mounted(module: nn.Module, part: Part) -> None:
-    """Make sure that the module's parameters still are views of the buffer.
-
-    Raises:
-        UsageError: something replaced a parameter's storage (``.to``, ``copy.deepcopy``, ``.data =``) or its gradient's
-            (``zero_grad``).
-    """
-    parameters: dict[str, Any] = dict(module.named_parameters())
-    for segment in part.layout.segments:
-        if parameters[segment.name].data_ptr() != segment.view(part.weights).data_ptr() and segment.count:
-            raise UsageError(
-                f"Parameter {segment.name!r} has left its genome: its storage was replaced. Do not call .to() or "
-                "assign .data on a mounted module; change values in place instead."
-            )
-        gradient = parameters[segment.name].grad
-        at_home = segment.role == "frozen" or (
-            gradient is not None and gradient.data_ptr() == segment.view(part.gradient).data_ptr()
-        )
-        if not at_home and segment.count:
-            raise UsageError(
-                f"The gradient of {segment.name!r} has left its genome, so nothing was learned from it. A task must not call "
-                "zero_grad() or assign .grad; improvers zero the gradients."
-            )

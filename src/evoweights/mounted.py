@@ -2,11 +2,13 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
-from evoweights.genome import Part, check_mounted
+from evoweights.homes.part import Part, check_mounted, compute_in_
+from evoweights.homes.swaps import PlainSwaps, Swaps
 from evoweights.population import Population
 
 
@@ -40,30 +42,46 @@ class Mounted:
     shared: Part
     depth: int = 1
     row: int | None = None
+    swaps: Swaps = field(default_factory=PlainSwaps)
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """The parts that hold any genes."""
         return tuple(part for part in (self.own, self.shared) if part.layout.count)
 
+    def compute_in_(self, dtype: torch.dtype) -> None:
+        """Let forward and backward use copies of the genomes in ``dtype``, rounded from them; the genomes stay as they are."""
+        for part in self.parts:
+            compute_in_(self.module, part, dtype)
+
+    def refresh_(self) -> None:
+        """Let the module know weights that were written into its parts; a feed does it before every loss."""
+        for part in self.parts:
+            part.refresh_()
+
     def load(self, population: Population, row: int) -> None:
         """Mount an individual: copy its weights, slots and buffers in."""
         check_mounted(self.module, self.own)
-        self.own.weights.copy_(population.row(row))
-        for name, slot in self.own.slots.items():
-            slot.copy_(population.row(row, name))
+        self.swaps.load_(self.own.weights, self.own.slots, population.rows, row)
         self.own.counters = dict(population.individuals[row].counters)
         self.put_buffers_(population.buffers[row])
+        self.refresh_()
         self.row = row
+
+    def show(self, population: Population, row: int) -> None:
+        """Mount an individual to look at it: weights and buffers only, so that it cannot be trained and stored."""
+        check_mounted(self.module, self.own)
+        self.own.weights.copy_(population.row(row))
+        self.put_buffers_(population.buffers[row])
+        self.refresh_()
+        self.row = None
 
     def store(self, population: Population) -> None:
         """Copy the mounted individual back to where it lives."""
         assert self.row is not None
         check_mounted(self.module, self.own)
-        population.unsaved.add(self.row)
-        population.row(self.row).copy_(self.own.weights)
-        for name, slot in self.own.slots.items():
-            population.row(self.row, name).copy_(slot)
+        self.swaps.store(self.own.weights, self.own.slots, population.rows, self.row)
+        population.changed(self.row)
         population.individuals[self.row].counters = dict(self.own.counters)
         population.buffers[self.row] = self.buffers()
 

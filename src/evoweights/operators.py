@@ -65,6 +65,13 @@ class Feed(Protocol):
         """The differentiable loss of the mounted individual on the next batch."""
         ...
 
+    def add_gradient_(self, mounted: "Mounted") -> "Tensor":
+        """Add the gradient of the loss on the next batch to that of the mounted individual; the loss, a detached scalar.
+
+        It takes the batch in the task's pieces and does not wait for the device.
+        """
+        ...
+
 
 @dataclass(frozen=True)
 class Moment:

@@ -5,7 +5,7 @@ that are mapped for as long as they are used; operators work on it where it is.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,24 +13,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evoweights.errors import ResourceError, UsageError
-from evoweights.genome import Layout
+from evoweights.errors import UsageError
+from evoweights.genome import DTYPES, Layout
+from evoweights.homes.rows import HOMES, WEIGHTS, Rows, resolve_home
 
-HOMES = ("auto", "device", "host", "disk")
-WEIGHTS = "weights"
 BUFFER = "buffer."
 
 
 @dataclass(frozen=True)
 class Slot:
-    """A named vector that a component keeps for every individual, one float32 per gene, zero at first.
+    """A named vector that a component keeps for every individual, one number per gene, zero at first.
 
-    ``role`` is ``optimizer`` (what an operator does to it is the run's ``optimizer_state`` setting), ``state`` (untouched), or
-    ``personal_best`` (in the weights' dtype: the individual's weights when its fitness was lowest).
+    ``dtype`` is float32 or bfloat16. ``role`` is ``optimizer`` (what an operator does to it is the run's
+    ``optimizer_state`` setting), ``state`` (untouched), or ``personal_best`` (in the weights' dtype: the individual's
+    weights when its fitness was lowest).
     """
 
     name: str
     role: str = "optimizer"
+    dtype: str = "float32"
+
+    def dtype_for(self, layout: Layout) -> torch.dtype:
+        """The type its numbers are kept in beside genomes of ``layout``."""
+        return layout.dtype if self.role == "personal_best" else DTYPES[self.dtype]
 
 
 @dataclass
@@ -76,39 +81,6 @@ def buffers_among(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(BUFFER): value for name, value in tensors.items() if name.startswith(BUFFER)}
 
 
-class _MemoryRows:
-    """N rows in one tensor."""
-
-    def __init__(self, size: int, genes: int, dtype: torch.dtype, device: torch.device) -> None:
-        pin = device.type == "cpu" and torch.cuda.is_available()
-        self.table = torch.zeros(size, genes, dtype=dtype, device=device, pin_memory=pin)
-
-    def row(self, index: int) -> Tensor:
-        return self.table[index]
-
-
-class _DiskRows:
-    """N rows, each a file that is mapped while a tensor of it is alive."""
-
-    def __init__(self, size: int, genes: int, dtype: torch.dtype, folder: Path, name: str) -> None:
-        self.files = [folder / f"{name}.{index:04d}" for index in range(size)]
-        self.genes, self.dtype = genes, dtype
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in self.files:
-            try:
-                with file.open("wb") as stream:
-                    stream.truncate(genes * dtype.itemsize)
-            except OSError as error:
-                raise ResourceError(
-                    f"population.home: cannot make {file} ({error}). Free space or set home to host."
-                ) from error
-
-    def row(self, index: int) -> Tensor:
-        if self.genes == 0:
-            return torch.zeros(0, dtype=self.dtype)
-        return torch.from_file(str(self.files[index]), shared=True, size=self.genes, dtype=self.dtype)
-
-
 class Population:
     """N individuals of one layout: for each a vector of weights, the slots that components declared, and its buffers.
 
@@ -121,17 +93,11 @@ class Population:
         if home not in HOMES:
             raise UsageError(f"population.home: {home!r} is none of {', '.join(HOMES)}.")
         dtypes = {WEIGHTS: layout.dtype}
-        dtypes |= {slot.name: layout.dtype if slot.role == "personal_best" else torch.float32 for slot in slots}
+        dtypes |= {slot.name: slot.dtype_for(layout) for slot in slots}
         self.nbytes = size * layout.size * sum(each.itemsize for each in dtypes.values())
         home = resolve_home(home, self.nbytes, device)
         self.layout, self.size, self.home, self.slots = layout, size, home, tuple(slots)
-        self._rows: dict[str, _MemoryRows | _DiskRows] = {}
-        for name, dtype in dtypes.items():
-            if home == "disk":
-                self._rows[name] = _DiskRows(size, layout.size, dtype, folder, name)
-            else:
-                where = device if home == "device" else torch.device("cpu")
-                self._rows[name] = _MemoryRows(size, layout.size, dtype, where)
+        self.rows = Rows(dtypes, size, layout.size, home=home, device=device, folder=folder)
         self.buffers: list[dict[str, Tensor]] = [{} for _ in range(size)]
         self.individuals = [Individual(id=index) for index in range(size)]
         self.next_id = size
@@ -140,9 +106,14 @@ class Population:
     def row(self, index: int, name: str = WEIGHTS) -> Tensor:
         """The weights (or the slot ``name``) of individual ``index``: ``[layout.size]``, where it lives, to read or write.
 
-        Do not keep it: on the ``disk`` home it holds a file mapping.
+        Do not keep it: on the ``disk`` home it holds a file mapping. Who writes to it says so with :meth:`changed`.
         """
-        return self._rows[name].row(index)
+        return self.rows.row(index, name)
+
+    def changed(self, row: int, *, but: Iterable[str] = ()) -> None:
+        """The tensors of a row were written, except for those named."""
+        self.unsaved.add(row)
+        self.rows.changed(row, but=but)
 
     def healthy(self) -> list[int]:
         """The rows that have not failed."""
@@ -157,10 +128,11 @@ class Population:
         for row in rows:
             self.individuals[row].fitness = math.nan
 
-    def rewritten(self, row: int, *, parents: Sequence[int], generation: int) -> Individual:
+    def rewritten(self, row: int, *, parents: Sequence[int], generation: int, kept: Iterable[str] = ()) -> Individual:
         """Give a row that an operator wrote a new identity: id, unknown fitness, healthy again.
 
-        ``parents`` are the ids of those it was made from besides the individual that was there before.
+        ``parents`` are the ids of those it was made from besides the individual that was there before; ``kept`` names
+        the slots that were not written.
         """
         old = self.individuals[row]
         new = Individual(
@@ -176,18 +148,19 @@ class Population:
         )
         self.next_id += 1
         self.individuals[row] = new
-        self.unsaved.add(row)
+        self.changed(row, but=kept)
         return new
 
     def tensors(self, index: int) -> dict[str, Tensor]:
         """Everything that must be saved of a row, by name."""
-        saved = {name: self.row(index, name) for name in self._rows}
+        saved = {name: self.row(index, name) for name in self.rows.names}
         return saved | {f"{BUFFER}{name}": value for name, value in self.buffers[index].items()}
 
     def restore(self, index: int, tensors: Mapping[str, Tensor]) -> None:
         """Put back what :meth:`tensors` gave."""
-        for name in self._rows:
+        for name in self.rows.names:
             self.row(index, name).copy_(tensors[name])
+        self.changed(index)
         self.buffers[index] = buffers_among(tensors)
 
     def state(self) -> dict[str, Any]:
@@ -198,11 +171,3 @@ class Population:
         """Put back what :meth:`state` gave."""
         self.next_id = state["next_id"]
         self.individuals = [Individual(**each | {"parents": tuple(each["parents"])}) for each in state["individuals"]]
-
-
-def resolve_home(home: str, size_bytes: int, device: torch.device) -> str:
-    """What the home ``auto`` means: the device if the population takes at most half of its free memory, else the host."""
-    if home != "auto":
-        return home
-    fits = device.type == "cuda" and size_bytes <= torch.cuda.mem_get_info(device)[0] // 2
-    return "device" if fits else "host"

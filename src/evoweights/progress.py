@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from evoweights.records import ImproveRecord
+from evoweights.records import ImproveRecord, VaryRecord
 
 
 @dataclass
 class TurnProgress:
     """How far the current turn has come: rows whose turn it is, steps each takes (None: the improver's own number),
-    the improver entry and actor at work, and that actor's losses so far."""
+    the improver entry and actor at work, that actor's losses so far, and what operators did (None: not yet)."""
 
     rows: tuple[int, ...]
     steps: int | None
@@ -19,6 +19,7 @@ class TurnProgress:
     actor: int = 0
     losses: list[float] = field(default_factory=list)
     improved: list[ImproveRecord] = field(default_factory=list)
+    varied: list[VaryRecord] | None = None
 
 
 @dataclass
@@ -46,5 +47,7 @@ class Progress:
         turn = values.pop("turn")
         if turn is None:
             return cls(**values)
-        improved = [ImproveRecord(**record) for record in turn["improved"]]
-        return cls(**values, turn=TurnProgress(**turn | {"rows": tuple(turn["rows"]), "improved": improved}))
+        turn = {**turn, "rows": tuple(turn["rows"]), "improved": [ImproveRecord(**each) for each in turn["improved"]]}
+        if turn.get("varied") is not None:
+            turn["varied"] = [VaryRecord.from_json(each) for each in turn["varied"]]
+        return cls(**values, turn=TurnProgress(**turn))

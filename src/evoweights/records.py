@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
 class RunInfo:
-    """The facts of a run that hold from its start to its end."""
+    """The facts of a run that hold from its start to its end; ``individual`` is what its population calls one (an expert),
+    ``unit`` what its task counts in a training batch (tokens)."""
 
     name: str
     folder: Path
@@ -22,6 +24,8 @@ class RunInfo:
     backend: str
     device: str
     references: Mapping[str, float]
+    individual: str = "individual"
+    unit: str = "examples"
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,12 @@ class VaryRecord:
     parents: tuple[int, ...]
     sources: tuple[int, ...]
     backend: str
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "VaryRecord":
+        """Put back what was written as JSON, where tuples are lists."""
+        tuples: dict[str, Any] = {key: tuple(values[key]) for key in ("operators", "parents", "sources")}
+        return cls(**{**values, **tuples})
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from evoweights.contract import calling
 from evoweights.errors import PluginError
@@ -49,21 +50,28 @@ class Champion:
         mounted.own.weights.copy_(self.tensors[f"own.{WEIGHTS}"])
         mounted.shared.weights.copy_(self.tensors[f"shared.{WEIGHTS}"])
         mounted.put_buffers_(buffers_among(self.tensors))
+        mounted.refresh_()
         mounted.row = None
 
 
-def evaluate(population: Population, mounted: Mounted, task: Task) -> list[int]:
-    """Measure every individual whose fitness is unknown; the rows that were measured.
+class _AskedToStop(BaseException):
+    """Ends an evaluation; not an ``Exception``, so that no task takes it for a failure of its own."""
 
-    A fitness that is NaN or infinite makes the individual ``failed``: it never leads, wins or trains until an operator
-    has given it new weights.
+
+def evaluate(population: Population, mounted: Mounted, task: Task, *, stop: Callable[[], int] = lambda: 0) -> bool:
+    """Measure every individual whose fitness is unknown; False if ``stop`` asked for an end before all were.
+
+    The individual that was being measured then stays unknown; those before it are measured. A fitness that is NaN or
+    infinite makes the individual ``failed``: it never leads, wins or trains until an operator has given it new weights.
     """
-    measured = [row for row, individual in enumerate(population.individuals) if individual.is_unknown]
-    for row in measured:
-        mounted.load(population, row)
+    for row in [row for row, individual in enumerate(population.individuals) if individual.is_unknown]:
+        mounted.show(population, row)
         individual = population.individuals[row]
-        with calling(f"{type(task).__name__}: evaluate individual {row}"):
-            fitness = float(task.evaluate(mounted.module))
+        try:
+            with calling(f"{type(task).__name__}: evaluate individual {row}"), _left_on(stop, mounted.module):
+                fitness = float(task.evaluate(mounted.module))
+        except _AskedToStop:
+            return False
         individual.fitness = fitness
         if not math.isfinite(fitness):
             individual.failed = True
@@ -74,14 +82,31 @@ def evaluate(population: Population, mounted: Mounted, task: Task) -> list[int]:
         if better(fitness, individual.best_fitness):
             individual.best_fitness = fitness
             _keep_personal_best_(population, row)
-    return measured
+    return True
+
+
+@contextmanager
+def _left_on(stop: Callable[[], int], module: nn.Module) -> Iterator[None]:
+    """Let whoever calls the module, or one of the parts it consists of, be interrupted as soon as ``stop`` asks for it."""
+
+    def check(*_: object) -> None:
+        if stop():
+            raise _AskedToStop
+
+    check()
+    hooks = [each.register_forward_pre_hook(check) for each in (module, *module.children())]
+    try:
+        yield
+    finally:
+        for each in hooks:
+            each.remove()
 
 
 def _keep_personal_best_(population: Population, row: int) -> None:
     for slot in population.slots:
         if slot.role == "personal_best":
             population.row(row, slot.name).copy_(population.row(row))
-            population.unsaved.add(row)
+            population.changed(row)
 
 
 def crown(champion: Champion | None, population: Population, mounted: Mounted, *, generation: int) -> Champion | None:
@@ -90,7 +115,7 @@ def crown(champion: Champion | None, population: Population, mounted: Mounted, *
     row = best_of(fitness, population.healthy())
     if row is None or (champion is not None and not better(fitness[row], champion.fitness)):
         return champion
-    mounted.load(population, row)
+    mounted.show(population, row)
     tensors = {
         f"own.{WEIGHTS}": mounted.own.weights.to("cpu", copy=True),
         f"shared.{WEIGHTS}": mounted.shared.weights.to("cpu", copy=True),

@@ -1,7 +1,7 @@
 """What the weights are for: the interface of a task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -27,7 +27,17 @@ class Task(ABC):
     """An opened task: data is read and checked, models can be built. Fitness is a loss: lower is better."""
 
     tokens_per_batch: int
-    """Units of work in a training batch, for throughput: tokens, or examples where there are no tokens."""
+    """How much of ``unit`` a training batch has, for throughput."""
+
+    unit: ClassVar[str] = "examples"
+    """What a training batch is counted in, in the plural: tokens, images, ..."""
+
+    compute_dtype: "torch.dtype | None" = None
+    """What forward and backward compute in, if that is not the type of the weights that :meth:`build` gives: the genome
+    keeps that type, and the module gets a rounded copy of it."""
+
+    sketches: bool = False
+    """Whether build, batch and loss also work on tensors without content, so that a run of any size can be planned."""
 
     generates: ClassVar[bool] = False
     """Whether :meth:`generate` is offered."""
@@ -47,9 +57,24 @@ class Task(ABC):
     def loss(self, module: "nn.Module", batch: Any) -> "Tensor":
         """The differentiable loss of a batch, a scalar."""
 
+    def pieces(self, batch: Any) -> Iterable[tuple[Any, float]]:
+        """A batch in pieces that are trained on one after the other, each with its share of the batch's loss, so that less
+        memory is needed; the whole batch at once if a task does not say otherwise."""
+        return ((batch, 1.0),)
+
     @abstractmethod
     def evaluate(self, module: "nn.Module") -> float:
         """The loss on a fixed validation subset that shares nothing with the training data."""
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """A digest of every part that the task is made of and that may change without its settings: data, a tokenizer, a
+        model's configuration, by name (``{"training data": ...}``).
+
+        Checkpoints keep it, and a run is only continued while no part differs. So it must be the same whenever and wherever
+        nothing has changed, with another version of a library too, and quick to make: it is asked for at every start.
+        Nothing needs a digest that follows from settings and seed.
+        """
+        return {}
 
     def sample(self, module: "nn.Module") -> str | None:
         """Something a person can look at, such as generated text; None if the task has nothing to show."""

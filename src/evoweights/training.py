@@ -4,14 +4,15 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import torch
 from torch import Tensor
 
 from evoweights.config.run_config import Scheduled
 from evoweights.contract import calling
 from evoweights.mounted import Mounted
-from evoweights.operators import Improver, Moment, NonFiniteStep
+from evoweights.operators import Improver, Moment, NonFiniteStep, TurnRule
 from evoweights.plugins.loading import Hooks
 from evoweights.progress import Progress, TurnProgress
 from evoweights.records import ImproveRecord, RunInfo
@@ -32,9 +33,21 @@ class Feed:
 
     def next_loss(self, mounted: Mounted) -> Tensor:
         """The differentiable loss of the mounted individual on the next batch."""
-        batch = self.task.batch(self.progress.batches)
+        return self.task.loss(mounted.module, self._next_batch(mounted))
+
+    def add_gradient_(self, mounted: Mounted) -> Tensor:
+        """Backward through the loss on the next batch, piece by piece; the loss."""
+        losses = []
+        for piece, share in self.task.pieces(self._next_batch(mounted)):
+            loss = self.task.loss(mounted.module, piece) * share
+            loss.backward()
+            losses.append(loss.detach())
+        return torch.stack(losses).sum()
+
+    def _next_batch(self, mounted: Mounted) -> Any:
+        mounted.refresh_()
         self.progress.batches += 1
-        return self.task.loss(mounted.module, batch)
+        return self.task.batch(self.progress.batches - 1)
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,7 @@ class Training:
     info: RunInfo
     stop: Callable[[], int]
     backend: str
+    rule: TurnRule
     stop_here: Callable[[], NoReturn]
 
     def improve(self, generation: int, turn: TurnProgress, active: Sequence[Scheduled], noise: Noise) -> None:
@@ -64,6 +78,7 @@ class Training:
         started, stopped = time.perf_counter(), None
         steps = improver.steps if turn.steps is None else turn.steps
         world.mounted.load(world.population, row)
+        self._look_ahead(generation, turn)
         feed, here = Feed(self.task, progress), noise.at("individual", row)
         while len(turn.losses) < steps:
             number = progress.step + 1
@@ -86,6 +101,17 @@ class Training:
         record = self._close_turn(generation, turn, row, stopped, time.perf_counter() - started)
         turn.improved.append(record)
         self.hooks.call("individual_improved", info=self.info, record=record)
+
+    def _look_ahead(self, generation: int, turn: TurnProgress) -> None:
+        """Let the individual that is probably next be fetched meanwhile; nothing depends on whether it is the one."""
+        if not self.world.mounted.swaps.looks_ahead:
+            return
+        rows = turn.rows[turn.actor + 1 :]
+        if not rows and generation + 1 < self.info.generations:
+            noise = Noise(self.info.seed).at("generation", generation + 1, "turn")
+            rows = self.rule.choose(generation + 1, self.world.population.size, noise).rows
+        if rows and rows[0] != turn.rows[turn.actor]:
+            self.world.mounted.swaps.expect(self.world.population.rows, rows[0])
 
     def _close_turn(
         self, generation: int, turn: TurnProgress, row: int, stopped: str | None, seconds: float

@@ -45,7 +45,8 @@ def vary(
     """
     records = []
     measured = _measure(population, entries, scene)
-    copied = [each.name for each in population.slots if each.role == "optimizer" and optimizer_state == "copy"]
+    optimizer = [each.name for each in population.slots if each.role == "optimizer"]
+    copied = optimizer if optimizer_state == "copy" else []
     for group, pairs in _groups(population.layout, entries, scene):
         origins = list(population.individuals)
         snapshots: dict[int, dict[str, Tensor]] = {}
@@ -56,7 +57,10 @@ def vary(
             source = _Source(population, pair.source, origins[pair.source], tensors)
             weights = source.tensor(WEIGHTS)
             ran = _rewrite_(population, group, pair, weights, measured=measured, noise=noise, backend=backend)
-            new = population.rewritten(pair.target, parents=[source.individual.id], generation=generation)
+            written = {slot.name for each in group for slot in each.operator.slots}
+            kept = [each for each in optimizer if optimizer_state == "keep" and each not in written]
+            parents = [source.individual.id]
+            new = population.rewritten(pair.target, parents=parents, generation=generation, kept=kept)
             _carry_optimizer_state_(population, pair, source, optimizer_state)
             labels = tuple(each.label for each in group)
             records.append(VaryRecord(generation, labels, pair.target, new.id, new.parents, (pair.source,), ran))

@@ -16,9 +16,10 @@ from evoweights.seeds import Noise, seeded
 from evoweights_classic import AdamW
 from evoweights_classic.adamw import FIRST, SECOND, STEPS
 from populations import BACKENDS, CPU, bits, mean_z
-from strategies import genes_of
+from strategies import DTYPES, SIZES, genes_of
 
 every_target = pytest.mark.parametrize("backend", BACKENDS)
+every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 
 
 class Network(nn.Module):
@@ -50,6 +51,11 @@ class Drill:
     def next_loss(self, mounted):
         return self.loss_of(mounted.module, self.batch())
 
+    def add_gradient_(self, mounted):
+        loss = self.next_loss(mounted)
+        loss.backward()
+        return loss.detach()
+
     @staticmethod
     def loss_of(module, batch):
         return nn.functional.cross_entropy(module(batch[0]), batch[1])
@@ -77,6 +83,8 @@ class Given:
     def next_loss(self, mounted):
         gradient = self.gradients.pop(0) if len(self.gradients) > 1 else self.gradients[0]
         return _Told.apply(torch.cat([each.flatten() for each in mounted.module.parameters()]), gradient, self.value)
+
+    add_gradient_ = Drill.add_gradient_
 
 
 def network():
@@ -168,29 +176,54 @@ def test_one_step_is_the_published_formula(backend):
 
 
 @every_target
-@pytest.mark.parametrize("count", [1, 63, 1024, 1025])
-def test_a_zero_gradient_decays_matrices_and_leaves_vectors(backend, count):
-    """A02: exactly p (1 - lr wd), where the product is rounded as x - x * decay; vectors stay."""
-    x = genes_of(count, count, torch.float32)
+@every_dtype
+@pytest.mark.parametrize("count", SIZES[1:])
+def test_a_zero_gradient_decays_matrices_and_leaves_vectors(backend, dtype, count):
+    """A02: exactly p (1 - lr wd), bytewise with -0 and extreme numbers; a power of two, so that one rounding is left."""
+    x, zeros = genes_of(count, count, dtype, extreme_share=0.5), torch.zeros(count, dtype=dtype)
+    operator = AdamW(learning_rate=0.5, weight_decay=0.25, rounding="nearest")
     for shape in ((count, 1), None):
-        mounted = vector_(x, shape=shape)
-        operator = AdamW(learning_rate=0.5, weight_decay=0.25)
-        assert operator.step(mounted, Given(torch.zeros(count), value=2.5), moment(backend=backend)) == 2.5
-        expected = x - x * 0.125 if shape else x
-        assert torch.equal(flat(mounted), expected)  # -0 may become 0
-        assert not any(slot.any() for slot in mounted.own.slots.values())
+        for gradient in (zeros, -zeros):
+            mounted = vector_(x, shape=shape, dtype=dtype)
+            assert operator.step(mounted, Given(gradient, value=2.5), moment(backend=backend)) == 2.5
+            expected = (x.double() * 0.875).to(dtype) if shape else x
+            assert bits(flat(mounted)) == bits(expected)
+            assert not any(slot.any() for slot in mounted.own.slots.values())
 
 
 @every_target
-def test_learning_rate_zero_is_the_identity_and_the_moments_advance(backend):
-    """A03."""
-    x, g = genes_of(1, 1025, torch.float32), genes_of(2, 1025, torch.float32, extreme_share=0.0)
-    mounted = vector_(x, shape=(1025, 1))
-    operator = AdamW(learning_rate=0.0, weight_decay=0.1, clip_norm=0.0)
-    operator.step(mounted, Given(g), moment(backend=backend))
-    assert torch.equal(flat(mounted), x)  # -0 may become 0
-    assert mounted.own.slots[FIRST].any() and mounted.own.slots[SECOND].any()
-    assert mounted.own.counters == {STEPS: 1}
+@every_dtype
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_learning_rate_zero_is_the_identity_and_the_moments_advance(backend, dtype, weight_decay):
+    """A03: bytewise, -0 and extreme numbers included, also where bfloat16 is rounded stochastically."""
+    x, g = genes_of(1, 4097, dtype, extreme_share=0.5), genes_of(2, 4097, dtype, extreme_share=0.0)
+    mounted = vector_(x, shape=(4097, 1), dtype=dtype)
+    operator = AdamW(learning_rate=0.0, weight_decay=weight_decay, clip_norm=0.0)
+    for number in (1, 2):
+        before = [slot.clone() for slot in mounted.own.slots.values()]
+        operator.step(mounted, Given(g), moment(number, backend=backend))
+        assert bits(flat(mounted)) == bits(x)
+        assert all(bits(a) != bits(b) for a, b in zip(before, mounted.own.slots.values(), strict=True))
+        assert mounted.own.counters == {STEPS: number}
+
+
+@every_target
+@every_dtype
+def test_the_order_of_the_parameters_changes_nothing(backend, dtype):
+    """A07: the same tensors registered in another order, so that every gene lies elsewhere."""
+    names, made = ("a", "b", "c", "d"), []
+    tensors = {name: genes_of(row, 1025 * (row + 1), dtype, extreme_share=0.2) for row, name in enumerate(names)}
+    gradients = {name: genes_of(row + 9, 1025 * (row + 1), dtype, extreme_share=0.0) for row, name in enumerate(names)}
+    for order in (names, names[::-1], ("c", "a", "d", "b")):
+        module = nn.ParameterDict({name: tensors[name].view(-1, 1) if name < "c" else tensors[name] for name in order})
+        mounted = mounted_(module)
+        told = torch.cat([gradients[name] for name, _ in module.items()])
+        for number in (1, 2, 3):
+            operator = AdamW(learning_rate=0.1, clip_norm=0.0, rounding="nearest")
+            operator.step(mounted, Given(told), moment(number, backend=backend))
+        made.append({name: bits(module[name]) for name in names})
+    assert made[0] == made[1] == made[2]
+    assert all(made[0][name] != bits(tensors[name]) for name in names)
 
 
 def test_what_decays_are_matrices_and_embeddings():

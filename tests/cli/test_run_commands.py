@@ -1,4 +1,7 @@
 import json
+import os
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -153,3 +156,110 @@ def test_validate_plans_and_estimates_and_leaves_nothing(evoweights: CommandLine
     assert "8 steps" in outcome.out
     assert sorted(Path().iterdir()) == before
     assert "genes" not in evoweights("validate", "small.yaml", "--schema-only").out
+
+
+@pytest.mark.parametrize("below", ["", "/below"])
+def test_an_output_that_is_a_file_is_a_usage_error_and_the_file_stays(evoweights: CommandLine, below: str) -> None:
+    Path("thesis.tex").write_text("years of work")
+    for command in (["run", "small.yaml"], ["run", "small.yaml", "--fresh"], ["validate", "small.yaml"]):
+        outcome = evoweights(*command, f"output=thesis.tex{below}")
+        assert outcome.code == 2 and "output:" in outcome.err and "thesis.tex is no folder" in outcome.err
+    assert Path("thesis.tex").read_text() == "years of work"
+
+
+def test_a_run_whose_folder_was_given_a_name_with_a_space_is_a_run_like_any_other(
+    evoweights: CommandLine, stopped: Path
+) -> None:
+    moved = stopped.rename("runs/my best run")
+    shown = evoweights("status", moved)
+    assert shown.code == 0
+    (line,) = [line for line in shown.out.splitlines() if "to continue" in line]
+    command = shlex.split(line.partition("to continue")[2])
+    assert command == ["evoweights", "resume", "runs/my best run"]
+    assert evoweights(*command[1:]).code == 0
+    assert evoweights("verify", moved).code == 0
+    evoweights("run", "small.yaml")
+    assert best(moved) == best(Path("runs/small"))
+    assert sorted(each.name for each in Path("runs").iterdir()) == ["my best run", "small"]
+    refused = evoweights("run", "small.yaml", "name=my best run")
+    assert refused.code == 2 and "name" in refused.err
+
+
+# A task whose data is named by a relative path and read when the task is opened and again when its model is built.
+READER = """
+from dataclasses import dataclass
+from pathlib import Path
+from evoweights import hookimpl
+from evoweights.catalog import setting
+from evoweights_toy.function import FunctionTask
+from evoweights_toy.settings import Function
+
+class Reading(FunctionTask):
+    def build(self):
+        assert Path(self.settings.data).read_text() == "data"
+        return super().build()
+
+@dataclass(frozen=True)
+class Reader(Function):
+    "Reads a file."
+    name = "reader"
+    data: str = setting("data/text.txt", "a file")
+    def open(self, place):
+        Path(self.data).read_text()
+        return Reading(self, place)
+
+@hookimpl
+def register(catalog):
+    catalog.add("task", Reader)
+"""
+
+
+def test_what_a_run_names_by_relative_paths_is_found_from_anywhere(
+    evoweights: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("reader.py", READER), ("stopper.py", STOPPER), ("data/text.txt", "data")):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(text)
+    Path("reading.yaml").write_text(
+        SMALL.replace("name: function", "name: reader") + "plugins: [./reader.py, ./stopper.py]\n"
+    )
+    monkeypatch.setenv("STOP_AT", "2")
+    assert evoweights("run", "reading.yaml").code == 130
+    monkeypatch.delenv("STOP_AT")
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert evoweights("resume", "../runs/reading").code == 0
+    assert "has no export format" in evoweights("export", "../runs/reading").err
+    assert Path.cwd() == tmp_path / "elsewhere" and list(Path().iterdir()) == []
+    # Where it was started is not there any more: that is said, and paths are relative to where the command is given.
+    file = tmp_path / "runs" / "reading" / "environment.json"
+    file.write_text(file.read_text().replace(json.dumps(str(tmp_path)), json.dumps(str(tmp_path / "gone"))))
+    monkeypatch.chdir(tmp_path)
+    moved = evoweights("export", "runs/reading")
+    assert "has no export format" in moved.err and "gone, which is not here; relative paths are taken from" in moved.err
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_final_table_the_status_and_the_last_line_of_the_run_name_the_same_best(
+    evoweights: CommandLine, seed: int
+) -> None:
+    # Strong mutation, so that the best of the run is not among the last.
+    wild = SMALL.replace("observers: []", "observers: [{name: console}]").replace(
+        "{name: crossover, rate: 0.5,", "{name: mutation, rate: 1.0,"
+    )
+    Path("wild.yaml").write_text(wild)
+    ran = evoweights("run", "wild.yaml", f"seed={seed}")
+    found = re.search(r"best of the run: individual (\d), validation loss (\S+), (.*) \(lower is better\)", ran.out)
+    assert found is not None and f"*{found[1]}" in ran.out
+    status = evoweights("status", "runs/wild")
+    (line,) = [line for line in status.out.splitlines() if "best of the run" in line]
+    assert f"(individual {found[1]}, {found[3]}, as saved in best/; lower is better)" in line
+    facts = json.loads(evoweights("status", "runs/wild", "--json").out)
+    assert facts["best"]["row"] == int(found[1])
+    for loss in (facts["best"]["fitness"], float(line.split("loss")[1].split()[0])):
+        assert loss == pytest.approx(float(found[2]), rel=1e-4)
+    assert facts["note"].startswith(f"best: individual {found[1]}, loss ")
+    assert "expert" not in ran.out + status.out and "token" not in ran.out + status.out
+    os.truncate("runs/wild/best/meta.json", 1)
+    damaged = evoweights("status", "runs/wild")
+    assert damaged.code == 0 and "best: meta.json has 1 bytes" in damaged.out and "best of the run" not in damaged.out

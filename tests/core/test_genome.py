@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from evoweights.errors import UsageError
-from evoweights.genome import ROLES, SCOPES, Layout, Segment, check_mounted, layout_of, mount_
+from evoweights.genome import ROLES, SCOPES, Layout, Segment, layout_of
+from evoweights.homes.part import check_mounted, mount_
 from evoweights.seeds import Noise, seeded
 from evoweights_kernels import TILE
 from populations import bits, mixed_layout

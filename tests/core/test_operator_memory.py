@@ -15,7 +15,7 @@ from operators_under_test import label, operators
 from populations import CPU, flat_layout, vary_
 from strategies import DTYPES
 
-GENES, FEW = 16 * 2**20, 2**18
+GENES, FEW = 32 * 2**20, 2**18
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)
 """Gives back what was freed, so that memory taken from it counts."""

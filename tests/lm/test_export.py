@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from evoweights.errors import CheckpointError, UsageError
-from evoweights.genome import layout_of, mount_
+from evoweights.genome import layout_of
+from evoweights.homes.part import mount_
 from evoweights.seeds import Noise, seeded
 from evoweights_lm.huggingface import quiet_transformers
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from evoweights.catalog import Catalog
 from evoweights.errors import UsageError
-from evoweights.genome import layout_of, mount_
+from evoweights.genome import layout_of
+from evoweights.homes.part import mount_
 from evoweights.seeds import Noise, seeded
 from evoweights_lm import LanguageModel, register
 

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from evoweights.seeds import Noise, seeded
 from evoweights_lm import loss as losses
 from evoweights_lm.huggingface import quiet_transformers
-from evoweights_lm.loss import PLAIN_HEADS, head_loss, next_token_loss, recomputed_loss
+from evoweights_lm.loss import PLAIN_HEADS, chunked_loss, head_loss, next_token_loss
 
 # float32: sums of a few thousand terms in another order. bfloat16: logits of up to 8 are rounded to 2^-6.
 TOLERANCE = {torch.float32: 3e-6, torch.bfloat16: 2e-2}
@@ -45,11 +45,11 @@ def gradient_sizes(hidden, head, targets):
     width=st.integers(1, 20),
     words=st.integers(2, 90),
     dtype=st.sampled_from(sorted(TOLERANCE, key=str)),
-    recompute=st.booleans(),
+    chunked=st.booleans(),
 )
-def test_every_way_agrees_with_exact_arithmetic_in_value_and_gradient(rows, width, words, dtype, recompute):
+def test_every_way_agrees_with_exact_arithmetic_in_value_and_gradient(rows, width, words, dtype, chunked):
     inputs = problem(rows, width, words, dtype)
-    value, *gradients = value_and_gradients(recomputed_loss if recompute else head_loss, *inputs)
+    value, *gradients = value_and_gradients(chunked_loss if chunked else head_loss, *inputs)
     wanted, *exact_gradients = value_and_gradients(exact, *inputs)
     assert value.dtype == torch.float32
     assert abs(value.item() - wanted.item()) <= TOLERANCE[dtype] * max(1.0, wanted.item())
@@ -63,9 +63,39 @@ def test_large_bfloat16_logits_are_computed_in_chunks(monkeypatch):
     plain = head_loss(*inputs)
     monkeypatch.setattr(losses, "PLAIN_LOGITS", 1000)
     called = []
-    monkeypatch.setattr(losses, "recomputed_loss", lambda *each: called.append(1) or recomputed_loss(*each))
+    monkeypatch.setattr(losses, "chunked_loss", lambda *each: called.append(1) or chunked_loss(*each))
     assert head_loss(*inputs).item() == pytest.approx(plain.item(), rel=1e-6)
     assert called
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("held", [1, 64 * 7, 64 * 500])
+def test_chunks_of_every_size_add_up(monkeypatch, dtype, held):
+    """A row at a time, seven, and a last chunk that is smaller; an outer derivative that is not 1."""
+    inputs = problem(1100, 8, 64, dtype)
+    monkeypatch.setattr(losses, "CHUNK_LOGITS", held)
+    value, *gradients = value_and_gradients(chunked_loss, *inputs)
+    wanted, *exact_gradients = value_and_gradients(exact, *inputs)
+    assert abs(value.item() - wanted.item()) <= TOLERANCE[dtype] * wanted.item()
+    for found, want, size in zip(gradients, exact_gradients, gradient_sizes(*inputs), strict=True):
+        assert float((found.double() - want.double()).norm()) <= TOLERANCE[dtype] * float(size.norm())
+    with torch.no_grad():
+        assert chunked_loss(*inputs).item() == value.item()
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("function", [head_loss, chunked_loss])
+def test_rows_that_pad_the_vocabulary_count_as_tokens_that_never_come(function, dtype):
+    """Logits over all 64 rows of the head, targets in 60 of them: a step down the gradient makes the rest less likely."""
+    hidden, head, targets = problem(300, 8, 64, dtype)
+    targets = targets % 60
+    value, _, by_head = value_and_gradients(function, hidden, head, targets)
+    assert value.item() == pytest.approx(exact(hidden, head, targets).item(), rel=TOLERANCE[dtype])
+
+    def padding(table):
+        return torch.softmax(hidden.detach().double() @ table.detach().double().T, dim=1)[:, 60:].sum().item()
+
+    assert padding(head - by_head) < padding(head)
 
 
 def test_float32_without_torchs_own_function_gives_the_same(monkeypatch):

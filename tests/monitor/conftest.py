@@ -19,7 +19,15 @@ from evoweights.records import (
 
 @pytest.fixture
 def make_info(tmp_path: Path) -> Callable[..., RunInfo]:
-    def make(size: int = 3, *, generations: int = 40, first: int = 0, total_steps: int = 2000) -> RunInfo:
+    def make(
+        size: int = 3,
+        *,
+        generations: int = 40,
+        first: int = 0,
+        total_steps: int = 2000,
+        individual: str = "expert",
+        unit: str = "tokens",
+    ) -> RunInfo:
         return RunInfo(
             name="demo",
             folder=tmp_path / "demo",
@@ -34,6 +42,8 @@ def make_info(tmp_path: Path) -> Callable[..., RunInfo]:
             backend="cpu",
             device="cpu",
             references={"unigram_entropy": 5.43},
+            individual=individual,
+            unit=unit,
         )
 
     return make

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import re
 import sys
@@ -56,6 +57,26 @@ def test_the_start_says_what_runs_and_where(make_info, make_console, text_of):
     assert "continues after 7 of 40 generations" in text
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_run_is_told_in_the_words_of_its_population_and_its_task(
+    terminal, make_info, make_generation, make_result, make_console, text_of
+):
+    console = make_console(terminal=terminal, width=120)
+    screen = Screen(make_info(individual="particle", unit="images"), console, quiet=False)
+    play(screen, make_generation, 3, failed=(1,))
+    screen.finish(make_result())
+    text = text_of(console)
+    assert "expert" not in text and "token" not in text
+    assert "particle 1 failed" in text and "images/s" in text and "images in" in text
+
+
+def test_the_best_of_a_run_may_be_where_it_started(make_info, make_result, make_console, text_of):
+    console = make_console(terminal=False)
+    result = dataclasses.replace(make_result(), best_generation=-1)
+    Screen(make_info(), console, quiet=False).finish(result)
+    assert "best of the run: expert 0, validation loss 4.0000, at the start (lower is better)" in text_of(console)
+
+
 @pytest.mark.parametrize("size", [1, 3, 16, 100])
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_the_panel_fits_the_width_and_stars_the_best(size, width, make_info, make_generation, make_console, text_of):
@@ -111,7 +132,7 @@ def test_the_end_shows_every_expert_the_cost_the_sample_and_what_is_next(
     rows = [line.split() for line in lines if re.match(r"\*?\d+ +6\.0000", line)]
     assert rows[0] == ["*0", "6.0000", "4.0000", "-2.0000", "13"]
     assert [row[0].strip("*") for row in rows] == [str(row) for row in range(16)]
-    assert "best: expert 0, validation loss 4.0000, in generation 37 (lower is better)" in lines
+    assert "best of the run: expert 0, validation loss 4.0000, in generation 37 (lower is better)" in lines
     assert "to compare: unigram entropy 5.4300" in lines
     assert "4,096,000 tokens in 1:02:03 (1,100 tokens/s while training), peak memory 2.00 GiB" in lines
     assert "He [bold]said[/bold] ?[2J so" in lines
@@ -141,7 +162,7 @@ def test_quiet_shows_only_warnings_and_the_end(make_info, make_generation, make_
     screen.finish(make_result())
     warning, end = lines_of(text_of(console))[:1], lines_of(text_of(console))[-1]
     assert warning[0].startswith("warning: generation 2: expert 1 failed")
-    assert end == f"demo finished; best: expert 0, validation loss 4.0000, in {info.folder / 'best'}"
+    assert end == f"demo finished; best of the run: expert 0, validation loss 4.0000, in {info.folder / 'best'}"
 
 
 @pytest.mark.parametrize("terminal", [False, True])

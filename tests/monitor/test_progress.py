@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoweights.records import VaryRecord
-from evoweights_monitor.formats import duration_text, experts_text, loss_text, memory_text, printable, rate_text
+from evoweights_monitor.formats import duration_text, loss_text, memory_text, printable, rate_text, rows_text
 from evoweights_monitor.progress import Progress, mean_train_loss, training_speed, vary_events
 
 relaxed = settings(derandomize=True, deadline=None, max_examples=100)
@@ -41,7 +41,7 @@ def test_rates_and_memory_have_units_a_person_reads():
 @relaxed
 @given(st.sets(st.integers(0, 40), min_size=1))
 def test_a_list_of_experts_names_exactly_those(rows):
-    spans = experts_text(rows).split(" ", 1)[1].split(", ")
+    spans = rows_text(rows, "expert").split(" ", 1)[1].split(", ")
     named = set()
     for span in spans:
         first, _, last = span.partition("-")
@@ -62,7 +62,7 @@ def test_events_group_the_rows_that_one_pipeline_wrote_from_the_same_sources():
     def record(row, sources, operators=("0-pso", "1-crossover")):
         return VaryRecord(12, operators, row, row, (), sources, "cpu")
 
-    events = vary_events([record(1, (0,)), record(2, (0,)), record(0, (0,), ("mutation",)), record(3, (2,))])
+    events = vary_events([record(1, (0,)), record(2, (0,)), record(0, (0,), ("mutation",)), record(3, (2,))], "expert")
     assert events == [
         "generation 12: pso + crossover wrote experts 1-2 from expert 0",
         "generation 12: mutation wrote expert 0",

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from evoweights.errors import ResourceError
 from evoweights.storage import durable
 from evoweights.storage.durable import Digest
+from evoweights.storage.formats import tensor_chunks
 
 
 def test_the_digest_is_of_the_content_however_it_is_cut_into_chunks(tmp_path):
@@ -64,7 +65,7 @@ def test_an_error_leaves_the_old_or_the_new_file_and_nothing_else(tmp_path, monk
 
 def test_tensors_and_json_are_replaced_whole(tmp_path):
     for value in (1.0, 2.0):
-        durable.write_tensors(tmp_path / "t", {"x": torch.tensor(value)})
+        durable.replace_file(tmp_path / "t", tensor_chunks({"x": torch.tensor(value)}))
         durable.write_json(tmp_path / "j", {"x": value})
     assert load_file(tmp_path / "t")["x"] == 2 and (tmp_path / "j").read_text() == '{\n "x": 2.0\n}\n'
     assert sorted(os.listdir(tmp_path)) == ["j", "t"]
@@ -72,9 +73,9 @@ def test_tensors_and_json_are_replaced_whole(tmp_path):
 
 def test_a_file_may_be_written_over_while_it_is_mapped_into_memory(tmp_path):
     path = tmp_path / "genome.safetensors"
-    durable.write_tensors(path, {"x": torch.arange(1000.0)})
+    durable.replace_file(path, tensor_chunks({"x": torch.arange(1000.0)}))
     mapped = load_file(path)
-    durable.write_tensors(path, mapped)
+    durable.replace_file(path, tensor_chunks(mapped))
     assert torch.equal(load_file(path)["x"], torch.arange(1000.0)) and torch.equal(mapped["x"], torch.arange(1000.0))
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoweights.errors import CheckpointError, ResourceError, RunInUseError, UsageError
-from evoweights.storage import durable
+from evoweights.storage import durable, journal
 from evoweights.storage.run_dir import RunDirectory, RunFinished
 
 CONFIG = "name: trial\nseed: 42\ngenerations: 40\n"
@@ -47,7 +47,7 @@ def test_the_same_command_continues_where_the_checkpoint_is(tmp_path):
         assert found is not None and found.step == 2
         run.rewind(3)
         assert [line["generation"] for line in run.read_metrics()] == [0, 1, 2]
-        assert [line["id"] for line in run.read_lineage()] == [0, 1, 2]
+        assert [line["id"] for line in journal.records(run.folder / "lineage.jsonl")] == [0, 1, 2]
         assert all(math.isnan(line["loss"]) for line in run.read_metrics())
 
 
@@ -287,9 +287,3 @@ def test_the_status_names_damaged_checkpoints_and_what_is_left(tmp_path):
     assert status.step is None and not status.is_resumable
     with start(tmp_path) as run, pytest.raises(CheckpointError, match="--fresh"):
         run.checkpoints.latest()
-
-
-def test_what_is_known_only_later_can_be_added_to_the_environment(tmp_path):
-    with start(tmp_path) as run:
-        run.write_environment({"backend": "cpu"})
-        assert json.loads((run.folder / "environment.json").read_text()) == {"backend": "cpu"}

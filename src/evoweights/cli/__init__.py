@@ -3,17 +3,24 @@
 import errno
 import signal
 import sys
+from typing import NoReturn
 
+from evoweights.cli.loading import CODE, LINE
 from evoweights.errors import EvoweightsError, ResourceError, RunStopped
 
 
 def main() -> None:
     """Run the command line and exit; what the user can act on is one message and an exit code, never a traceback."""
-    from evoweights.cli.app import app
-    from evoweights.cli.output import discard_output
-
     try:
+        from evoweights.cli.app import app
+
         app(prog_name="evoweights")
+    except KeyboardInterrupt:
+        _leave_on_ctrl_c()
+    except SystemExit as error:
+        if error.code == CODE:
+            _leave_on_ctrl_c()
+        raise
     except EvoweightsError as error:
         import typer
 
@@ -27,12 +34,20 @@ def main() -> None:
         sys.stderr.write(
             f"error: what was to be shown cannot be written: {error.strerror}. Free space and try again.\n"
         )
+        from evoweights.cli.output import discard_output
+
         discard_output()
         sys.exit(ResourceError.exit_code)
     finally:
         # Whoever presses Ctrl-C again while a stopped run is leaving gets the exit code that was promised.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         _flush()
+
+
+def _leave_on_ctrl_c() -> NoReturn:
+    """End a command in which there was nothing to save, or that is still being loaded."""
+    sys.stderr.write(f"{LINE}\n")
+    sys.exit(CODE)
 
 
 def _flush() -> None:

@@ -12,7 +12,7 @@ Exit codes:
   1    a bug in evoweights
   2    wrong command line, configuration or plugin name
   3    data or tokenizer that cannot be read
-  4    no intact checkpoint, or an export that differs
+  4    what a run saved is damaged, or an export differs
   5    a plugin raised or broke its contract
   6    diverged: no healthy individual is left
   7    out of disk space or memory

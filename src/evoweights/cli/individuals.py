@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from evoweights.cli.loading import load_torch
 from evoweights.cli.options import AllowEnv, Expert, RunFolder
 from evoweights.cli.output import say
+from evoweights.cli.places import where_it_was_started
 from evoweights.errors import UsageError
 
 
@@ -22,10 +24,14 @@ def export(
 
     The format is that of its task: a language model becomes a Hugging Face folder. It is opened again and compared.
     """
+    load_torch()
     from evoweights.runs.individuals import open_individual
 
-    opened = open_individual(run, expert, allow_env=allow_env or [])
-    line = opened.task.export(opened.module, to or run / "export" / expert)
+    folder = (to or run / "export" / expert).absolute()
+    run = run.absolute()
+    with where_it_was_started(run):
+        opened = open_individual(run, expert, allow_env=allow_env or [])
+        line = opened.task.export(opened.module, folder)
     say(opened.label)
     say(line)
 
@@ -40,12 +46,15 @@ def generate(
     allow_env: AllowEnv = None,
 ) -> None:
     """Continue a text with an individual of a run."""
+    load_torch()
     from evoweights.runs.individuals import open_individual
 
     try:
         prompt.encode()
     except UnicodeEncodeError as error:
         raise UsageError("--prompt: found bytes that are no UTF-8 text. Give the prompt as UTF-8.") from error
-    opened = open_individual(run, expert, allow_env=allow_env or [])
-    typer.echo(opened.label, err=True)
-    say(opened.task.generate(opened.module, prompt, tokens=tokens, temperature=temperature, seed=seed))
+    run = run.absolute()
+    with where_it_was_started(run):
+        opened = open_individual(run, expert, allow_env=allow_env or [])
+        typer.echo(opened.label, err=True)
+        say(opened.task.generate(opened.module, prompt, tokens=tokens, temperature=temperature, seed=seed))

@@ -3,32 +3,33 @@
 import dataclasses
 import math
 import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evoweights.cli.options import Json, RunFolder
 from evoweights.cli.output import say, say_json, say_rows
-from evoweights.errors import CheckpointError
+from evoweights.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
-    from evoweights.storage.run_dir import RunStatus
+    from evoweights.storage.run_dir import RunDirectory
+    from evoweights.storage.run_status import RunStatus
 
 
 def status(run: RunFolder, json: Json = False) -> None:
     """Say how a run stands."""
     from evoweights.storage.run_dir import RunDirectory
 
-    found = RunDirectory.read(run).status()
+    directory = RunDirectory.read(run)
+    found, generations = directory.status(), _generations(directory)
     if json:
         say_json(_as_json(found))
     else:
-        say_rows(_rows(found))
+        say_rows(_rows(found, generations))
 
 
 def verify(run: RunFolder) -> None:
     """Check what a run has saved, byte for byte.
 
-    Every checkpoint and the best individual are read; the exit code is 4 if any is damaged.
+    Every checkpoint, the best individual and the small files are read; the exit code is 4 if any is damaged.
     """
     from evoweights.storage.run_dir import RunDirectory
 
@@ -43,6 +44,9 @@ def verify(run: RunFolder) -> None:
         except CheckpointError as error:
             rows.append(("best", f"DAMAGED: {error}"))
             damaged.append("best")
+    small = directory.problems()
+    rows += [(name, f"DAMAGED: {problem}") for name, problem in small]
+    damaged += [name for name, _ in small]
     if not rows:
         say("Nothing is saved yet.")
         return
@@ -51,11 +55,19 @@ def verify(run: RunFolder) -> None:
         raise CheckpointError(f"{run}: {len(damaged)} of {len(rows)} are damaged: {', '.join(damaged)}.")
 
 
-def _generations(folder: Path) -> Any:
-    from evoweights.config.source import parse
-    from evoweights.storage.run_dir import CONFIG
+def _generations(run: "RunDirectory") -> Any:
+    """How many generations the configuration asks for.
 
-    return parse((folder / CONFIG).read_text(encoding="utf-8"), name=CONFIG).values["generations"]
+    Raises:
+        UsageError: it is not one of a run.
+    """
+    from evoweights.config.source import parse
+
+    file = run.folder / "config.yaml"
+    values = parse(run.config_text, name=str(file)).values
+    if "generations" not in values:
+        raise UsageError(f"{file} is no configuration of a run: it has no `generations`. Put back an intact copy.")
+    return values["generations"]
 
 
 def _as_json(status: "RunStatus") -> dict[str, Any]:
@@ -67,6 +79,7 @@ def _as_json(status: "RunStatus") -> dict[str, Any]:
         "step": status.step,
         "holder": None if status.holder is None else dataclasses.asdict(status.holder),
         "metrics": _strict(status.metrics),
+        "best": status.best and {key: status.best[key] for key in ("row", "id", "generation", "fitness")},
         "note": status.note,
         "problems": list(status.problems),
     }
@@ -81,7 +94,7 @@ def _strict(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _rows(status: "RunStatus") -> list[tuple[str, str]]:
+def _rows(status: "RunStatus", generations: Any) -> list[tuple[str, str]]:
     rows = [("run", f"{status.folder}: {status.state}")]
     if status.note:
         rows.append(("", status.note))
@@ -89,11 +102,17 @@ def _rows(status: "RunStatus") -> list[tuple[str, str]]:
         rows.append(("held by", str(status.holder)))
     if status.metrics is not None:
         done = status.metrics.get("generation", -1) + 1
-        rows.append(("generations", f"{done} of {_generations(status.folder)} done"))
-        best = status.metrics.get("best_fitness")
-        if best is not None:
-            row = status.metrics.get("best_row")
-            rows.append(("last best", f"{best:.6g} (row {row} in the last generation; lower is better)"))
+        rows.append(("generations", f"{done} of {generations} done"))
+        loss, row = status.metrics.get("best_fitness"), status.metrics.get("best_row")
+        if loss is not None:
+            rows.append(("last generation", f"best loss {loss:.6g} (individual {row})"))
+    if status.best is not None:
+        born = status.best["generation"]
+        when = "at the start" if born < 0 else f"in generation {born}"
+        who = f"individual {status.best['row']}, {when}"
+        rows.append(
+            ("best of the run", f"loss {status.best['fitness']:.6g} ({who}, as saved in best/; lower is better)")
+        )
     rows.append(("checkpoint", "none" if status.step is None else f"number {status.step}, intact"))
     rows += [("damaged", problem) for problem in status.problems]
     if status.is_resumable:

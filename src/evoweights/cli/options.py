@@ -14,6 +14,9 @@ Overrides = Annotated[
     typer.Argument(metavar="KEY=VALUE", help="Settings to change: seed=7, vary.1.rate=0.1, task.batch=32."),
 ]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]
+Profile = Annotated[
+    str | None, typer.Option(metavar="NAME", help="A list of settings under `profiles` in CONFIG, such as smoke.")
+]
 Name = Annotated[str | None, typer.Option(help="Name of the run; short for name=NAME.")]
 Output = Annotated[str | None, typer.Option(metavar="DIR", help="Folder of all runs; short for output=DIR.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N; short for device=DEVICE.")]
@@ -32,6 +35,7 @@ def read_config(
     config: Path,
     overrides: list[str] | None,
     *,
+    profile: str | None,
     name: str | None,
     output: str | None,
     device: str | None,
@@ -42,4 +46,4 @@ def read_config(
 
     options = {"name": name, "output": output, "device": device}
     given = [f"{key}={value}" for key, value in options.items() if value is not None]
-    return load_config(config, [*(overrides or []), *given], allow_env=allow_env or [])
+    return load_config(config, [*(overrides or []), *given], profile=profile, allow_env=allow_env or [])

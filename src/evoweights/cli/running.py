@@ -3,10 +3,12 @@
 import dataclasses
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evoweights.cli.loading import load_torch
 from evoweights.cli.options import (
     AllowEnv,
     ConfigFile,
@@ -14,11 +16,13 @@ from evoweights.cli.options import (
     Name,
     Output,
     Overrides,
+    Profile,
     Quiet,
     RunFolder,
     read_config,
 )
 from evoweights.cli.output import say, say_rows
+from evoweights.cli.places import where_it_was_started
 from evoweights.cli.units import duration_text, size_text
 
 if TYPE_CHECKING:
@@ -30,6 +34,7 @@ def run(
     config: ConfigFile,
     overrides: Overrides = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start a new run beside one of the same name.")] = False,
+    profile: Profile = None,
     output: Output = None,
     name: Name = None,
     device: Device = None,
@@ -37,27 +42,29 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Start a run, or continue it if it is unfinished."""
-    loaded = read_config(config, overrides, name=name, output=output, device=device, allow_env=allow_env)
+    loaded = read_config(
+        config, overrides, profile=profile, name=name, output=output, device=device, allow_env=allow_env
+    )
     _carry_out(loaded, fresh=fresh, quiet=quiet)
 
 
 def resume(run: RunFolder, device: Device = None, allow_env: AllowEnv = None, quiet: Quiet = False) -> None:
     """Continue an unfinished run, given its folder."""
-    from evoweights.config.loading import config_from_text
-    from evoweights.storage.run_dir import OVERRIDES, RunDirectory
+    folder = run.resolve()
+    with where_it_was_started(folder):
+        _carry_out(_loaded(folder, device=device, allow_env=allow_env), fresh=False, quiet=quiet)
 
-    directory = RunDirectory.read(run.resolve())
-    folder = directory.folder
-    loaded = config_from_text(
-        directory.config_text, where=str(folder / "config.yaml"), folder=folder, allow_env=allow_env or []
-    )
+
+def _loaded(folder: Path, *, device: str | None, allow_env: list[str] | None) -> "RunConfig":
+    """The configuration of a run as it was started, wherever it lies now."""
+    from evoweights.config.loading import config_from_text
+    from evoweights.storage.run_dir import RunDirectory
+
+    directory, file = RunDirectory.read(folder), str(folder / "config.yaml")
+    loaded = config_from_text(directory.config_text, where=file, folder=folder, allow_env=allow_env or [])
     # What was typed is in the text already; it is only kept. The folder may have been moved or renamed since.
-    file = folder / OVERRIDES
-    typed = tuple(file.read_text(encoding="utf-8").splitlines()) if file.exists() else ()
-    loaded = dataclasses.replace(loaded, name=folder.name, output=folder.parent, overrides=typed)
-    if device is not None:
-        loaded = dataclasses.replace(loaded, device=device)
-    _carry_out(loaded, fresh=False, quiet=quiet)
+    loaded = dataclasses.replace(loaded, name=folder.name, output=folder.parent, overrides=directory.overrides)
+    return loaded if device is None else dataclasses.replace(loaded, device=device)
 
 
 def validate(
@@ -66,6 +73,7 @@ def validate(
     schema_only: Annotated[
         bool, typer.Option("--schema-only", help="Check the configuration only: no data, no model, no estimate.")
     ] = False,
+    profile: Profile = None,
     output: Output = None,
     name: Name = None,
     device: Device = None,
@@ -75,16 +83,23 @@ def validate(
 
     No run is started.
     """
-    loaded = read_config(config, overrides, name=name, output=output, device=device, allow_env=allow_env)
+    from evoweights.storage.run_folder import check_output
+
+    loaded = read_config(
+        config, overrides, profile=profile, name=name, output=output, device=device, allow_env=allow_env
+    )
+    check_output(loaded.output)
     say(f"{config}: valid.")
     say_rows(_plan(loaded))
     if not schema_only:
+        load_torch()
         from evoweights.runs.planning import estimate
 
         say_rows(estimate_rows(estimate(loaded)))
 
 
 def _carry_out(config: "RunConfig", *, fresh: bool, quiet: bool) -> None:
+    load_torch()
     from evoweights.runs import session
 
     if quiet:
@@ -146,7 +161,7 @@ def estimate_rows(estimate: "Estimate") -> list[tuple[str, str]]:
         ("backend", estimate.backend),
         ("memory", ", ".join(_memory(estimate))),
         ("checkpoint", space + ("" if estimate.fits_on_disk else ": TOO LITTLE, one is written beside the last")),
-        ("work", f"{estimate.steps:,} steps, {estimate.tokens:,} tokens"),
+        ("work", f"{estimate.steps:,} steps, {estimate.tokens:,} {estimate.unit}"),
     ]
     if estimate.seconds is not None and estimate.seconds_per_step is not None:
         speed = f"{duration_text(estimate.seconds_per_step)} a step"
@@ -156,9 +171,10 @@ def estimate_rows(estimate: "Estimate") -> list[tuple[str, str]]:
 
 def _memory(estimate: "Estimate") -> list[str]:
     places = (
-        (f"on {estimate.device}", estimate.device_bytes),
-        ("for activations", estimate.activation_bytes),
+        ("of buffers", estimate.device_bytes),
+        ("for a step", estimate.activation_bytes),
         ("in host memory", estimate.host_bytes),
         ("on disk", estimate.disk_bytes),
     )
-    return [f"{size_text(count)} {place}" for place, count in places if count]
+    peak = [f"{size_text(estimate.peak_bytes)} at the peak on {estimate.device}"]
+    return peak + [f"{size_text(count)} {place}" for place, count in places if count]

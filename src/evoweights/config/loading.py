@@ -35,11 +35,14 @@ _EARLY = ("plugins", "preset")
 """Keys that decide what else there is."""
 
 
-def load_config(path: Path | str, overrides: Sequence[str] = (), *, allow_env: Sequence[str] = ()) -> RunConfig:
+def load_config(
+    path: Path | str, overrides: Sequence[str] = (), *, profile: str | None = None, allow_env: Sequence[str] = ()
+) -> RunConfig:
     """Read a configuration file, apply ``key=value`` overrides, and check everything.
 
-    The run's name is the file's by default. ``allow_env`` names environment variables that ``${oc.env:NAME}`` may read
-    besides the harmless ones.
+    The run's name is the file's by default. ``profile`` names a list of overrides in the file, under ``profiles``, that are
+    applied before those given. ``allow_env`` names environment variables that ``${oc.env:NAME}`` may read besides the
+    harmless ones.
 
     Raises:
         UsageError: anything in it is wrong; the message has all of it.
@@ -55,7 +58,20 @@ def load_config(path: Path | str, overrides: Sequence[str] = (), *, allow_env: S
         raise UsageError(f"{path}: cannot be read as a text file: {error}.") from error
     source = parse(text, name=str(path))
     source.values.setdefault("name", path.stem)
+    overrides = [*_take_profile(source, profile), *overrides]
     return _assemble(source, overrides, folder=path.parent, allow_env=allow_env)
+
+
+def _take_profile(source: Source, name: str | None) -> list[str]:
+    """The overrides of a profile, none if it is None; ``profiles`` is taken out, as it is no part of a run."""
+    profiles = source.values.pop("profiles", {})
+    lists = list(profiles.values()) if isinstance(profiles, dict) else [None]
+    if not all(isinstance(each, list) and all(isinstance(text, str) for text in each) for each in lists):
+        source.complain("profiles", "expected a mapping of names to lists of settings such as `- task.batch=2`.")
+        source.raise_problems()
+    if name is not None and name not in profiles:
+        raise UsageError(f"--profile: {source.name} has no profile {name!r}.{did_you_mean(name, profiles)}")
+    return [] if name is None else profiles[name]
 
 
 def config_from_text(

@@ -13,6 +13,7 @@ from evoweights.config.run_config import RunConfig
 from evoweights.errors import UsageError
 from evoweights.founding import mount_blueprint
 from evoweights.population import WEIGHTS, buffers_among
+from evoweights.runs.same_task import fingerprint_of, warn_of_other_task
 from evoweights.runs.session import open_task
 from evoweights.scoring import Champion
 from evoweights.seeds import Noise
@@ -22,8 +23,8 @@ from evoweights.task import Task
 
 def config_of_run(folder: Path, *, allow_env: Sequence[str] = ()) -> RunConfig:
     """The configuration that a run was started with, overrides included, wherever its folder lies now."""
-    file = folder / "config.yaml"
-    config = config_from_text(file.read_text(encoding="utf-8"), where=str(file), folder=folder, allow_env=allow_env)
+    text, where = RunDirectory.read(folder).config_text, str(folder / "config.yaml")
+    config = config_from_text(text, where=where, folder=folder, allow_env=allow_env)
     return dataclasses.replace(config, output=folder.parent)
 
 
@@ -53,6 +54,7 @@ def open_individual(folder: Path, which: str = "best", *, allow_env: Sequence[st
     if which == "best":
         tensors, meta = run_directory.load_best()
         mounted.own.layout.check(meta.pop("layout"), where=str(run_directory.best_folder))
+        warn_of_other_task(meta.pop("task", {}), fingerprint_of(task), where=str(run_directory.best_folder))
         champion = Champion(scores=tuple(meta.pop("scores")), tensors=tensors, **meta)
         champion.load_into_(mounted)
         label = f"best: individual {champion.row}, loss {champion.fitness:.4f} in generation {champion.generation}"
@@ -61,6 +63,7 @@ def open_individual(folder: Path, which: str = "best", *, allow_env: Sequence[st
     if checkpoint is None:
         raise UsageError(f"{folder}: no checkpoint is saved yet, so there is no individual {which}.")
     mounted.own.layout.check(checkpoint.state["layout"], where=str(checkpoint.folder))
+    warn_of_other_task(checkpoint.state.get("task", {}), fingerprint_of(task), where=str(checkpoint.folder))
     row = int(which)
     tensors = checkpoint.tensors(f"individuals/{row:04d}")
     mounted.own.weights.copy_(tensors[WEIGHTS])

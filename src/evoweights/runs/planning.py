@@ -1,56 +1,101 @@
-"""What a run will take, found out before it starts: the model is built, and a few steps are timed."""
+"""What a run will take, found out before it starts: a step is taken without content, and if that is quick, some are timed."""
 
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from evoweights.config.run_config import RunConfig
 from evoweights.founding import check_kernel, collect_slots, mount_blueprint
-from evoweights.mounted import Mounted
+from evoweights.mounted import Blueprint, Mounted
 from evoweights.operators import GeneOperator, Improver, Moment
 from evoweights.population import resolve_home
 from evoweights.progress import Progress
 from evoweights.runs.estimate import Estimate
+from evoweights.runs.memory import mounted_buffers, step_bytes, without_content
 from evoweights.runs.session import open_task, resolve_backend, resolve_device, total_steps
 from evoweights.seeds import Noise
 from evoweights.task import Task
 from evoweights.training import Feed
 
 TIMED_STEPS = 3
+QUICK = 2e11
+"""Floating-point operations of a step that a CPU is asked to take only to see how long it needs: some seconds."""
 
 
 def estimate(config: RunConfig) -> Estimate:
-    """Open the data, build one individual, take a few steps with it, and add up. Nothing is left on disk.
+    """Open the data, look at one individual, and add up. Nothing is left on disk.
+
+    Memory is that of a step taken without content, where the task can do that and the device is no CUDA device, else
+    of a real one. Compiled blocks (``torch.compile``) need less than a step without content says.
 
     Raises:
         EvoweightsError: whatever would stop the run at its start.
     """
     device = resolve_device(config.device)
+    for each in config.vary:
+        if isinstance(each.component, GeneOperator):
+            check_kernel(each.component)
+    activations = seconds = None
     with tempfile.TemporaryDirectory() as folder:
         task = open_task(config, Path(folder), device)
-        blueprint = config.population.blueprint(task, Noise(config.seed).at("population"))
-        improvers = [each.component for each in config.improve]
-        mounted = mount_blueprint(blueprint, device, improvers=improvers)
-        for each in config.vary:
-            if isinstance(each.component, GeneOperator):
-                check_kernel(each.component)
-        activations, seconds = _try_steps(task, mounted, improvers, device)
-    own, shared = mounted.own.layout, mounted.shared.layout
-    slots = collect_slots([*improvers, *(each.component for each in config.vary)])
-    row = own.size * (own.dtype.itemsize + sum(own.dtype.itemsize if s.role == "personal_best" else 4 for s in slots))
-    state = shared.size * (shared.dtype.itemsize + 4 * len(mounted.shared.slots))
+        is_sketch = task.sketches and device.type == "cpu"
+        if is_sketch:
+            with without_content():
+                blueprint, mounted = _one_individual(config, task, device)
+                activations = step_bytes(task, mounted) if config.improve else None
+            if not _is_quick(task, mounted):
+                return _sum(config, task, blueprint, mounted, activations, None)
+        blueprint, mounted = _one_individual(config, task, device)
+        if config.improve and _is_quick(task, mounted):
+            activations = activations if is_sketch else step_bytes(task, mounted)
+            seconds = _seconds_per_step(task, mounted, config.improve[0].component)
+        return _sum(config, task, blueprint, mounted, activations, seconds)
+
+
+def _one_individual(config: RunConfig, task: Task, device: torch.device) -> tuple[Blueprint, Mounted]:
+    """The first individual of a run, mounted as the run would do it."""
+    blueprint = config.population.blueprint(task, Noise(config.seed).at("population"))
+    mounted = mount_blueprint(blueprint, device, improvers=[each.component for each in config.improve])
+    mounted.compute_in_(task.compute_dtype or mounted.own.layout.dtype)
+    return blueprint, mounted
+
+
+def _is_quick(task: Task, mounted: Mounted) -> bool:
+    """Whether a step takes seconds at most: on an accelerator, or by six operations for each gene and token."""
+    genes = sum(part.layout.count for part in mounted.parts)
+    return mounted.own.weights.device.type != "cpu" or 6.0 * genes * task.tokens_per_batch <= QUICK
+
+
+def _seconds_per_step(task: Task, mounted: Mounted, improver: Improver) -> float:
+    """Seconds of a step once everything is compiled."""
+    feed, noise, device = Feed(task, Progress()), Noise(0, "estimate"), mounted.own.weights.device
+    started = time.perf_counter()
+    for step in range(1, TIMED_STEPS + 2):
+        if step == 2:  # the first step compiles kernels and allocates
+            started = time.perf_counter()
+        improver.step(mounted, feed, Moment(step, TIMED_STEPS + 1, noise.at(step), "auto"))
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    return (time.perf_counter() - started) / TIMED_STEPS
+
+
+def _sum(
+    config: RunConfig,
+    task: Task,
+    blueprint: Blueprint,
+    mounted: Mounted,
+    activations: int | None,
+    seconds: float | None,
+) -> Estimate:
+    own, shared, device = mounted.own.layout, mounted.shared.layout, resolve_device(config.device)
+    slots = collect_slots([*(each.component for each in config.improve), *(each.component for each in config.vary)])
+    row = own.size * (own.dtype.itemsize + sum(each.dtype_for(own).itemsize for each in slots))
     home = resolve_home(blueprint.home, blueprint.size * row, device)
     population, champion = blueprint.size * row, (own.size + shared.size) * own.dtype.itemsize
-    buffers = sum(
-        part.weights.nbytes + part.gradient.nbytes + sum(each.nbytes for each in part.slots.values())
-        for part in mounted.parts
-    )
+    state = mounted.shared.weights.nbytes + sum(each.nbytes for each in mounted.shared.slots.values())
     steps = total_steps(config, blueprint.size)
     return Estimate(
         device=str(device),
@@ -59,7 +104,9 @@ def estimate(config: RunConfig) -> Estimate:
         individuals=blueprint.size,
         genes=own.count,
         shared_genes=shared.count,
-        device_bytes=buffers + (population if home == "device" else 0),
+        device_bytes=sum(each.nbytes for each in mounted_buffers(mounted))
+        + (population if home == "device" else 0)
+        + (row if home == "host" and device.type == "cuda" else 0),  # the next individual, fetched meanwhile
         activation_bytes=activations,
         host_bytes=champion + (population if home == "host" else 0),
         disk_bytes=population if home == "disk" else 0,
@@ -69,43 +116,8 @@ def estimate(config: RunConfig) -> Estimate:
         tokens=steps * task.tokens_per_batch,
         seconds_per_step=seconds,
         seconds=None if seconds is None else seconds * steps,
+        unit=task.unit,
     )
-
-
-def _try_steps(
-    task: Task, mounted: Mounted, improvers: list[Improver], device: torch.device
-) -> tuple[int | None, float | None]:
-    """Bytes that one forward keeps for its backward, and seconds of a step once everything is compiled."""
-    if not improvers:
-        return None, None
-    feed, saved = Feed(task, Progress()), []
-    with _counting_saved_tensors(saved, mounted):
-        feed.next_loss(mounted)
-    noise = Noise(0, "estimate")
-    started = time.perf_counter()
-    for step in range(1, TIMED_STEPS + 2):
-        if step == 2:  # the first step compiles kernels and allocates
-            started = time.perf_counter()
-        improvers[0].step(mounted, feed, Moment(step, TIMED_STEPS + 1, noise.at(step), "auto"))
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-    return sum(saved), (time.perf_counter() - started) / TIMED_STEPS
-
-
-@contextmanager
-def _counting_saved_tensors(sizes: list[int], mounted: Mounted) -> Iterator[None]:
-    """Append the bytes of every storage that autograd keeps, each once, weights left out."""
-    seen = {part.weights.untyped_storage().data_ptr() for part in mounted.parts}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in seen:
-            seen.add(storage.data_ptr())
-            sizes.append(storage.nbytes())
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield
 
 
 def _existing(path: Path) -> Path:

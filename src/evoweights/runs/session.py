@@ -1,7 +1,9 @@
 """From a configuration to a finished run."""
 
 import logging
+import shlex
 import shutil
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,14 +14,16 @@ import torch
 from evoweights.config.run_config import RunConfig
 from evoweights.contract import calling, checked_turn
 from evoweights.engine import Engine
-from evoweights.errors import EvoweightsError, UsageError
+from evoweights.errors import EvoweightsError, RunStopped, UsageError
 from evoweights.founding import found
 from evoweights.mounted import Mounted
 from evoweights.population import Population
 from evoweights.records import IndividualSummary, RunInfo, RunResult
 from evoweights.runs.environment import environment, peak_memory_bytes
+from evoweights.runs.same_task import fingerprint_of, refuse_other_task
 from evoweights.runs.stopping import StopRequest, stop_on_signals
 from evoweights.seeds import Noise
+from evoweights.storage.durable import disk_errors
 from evoweights.storage.run_dir import RunDirectory
 from evoweights.task import Task, TaskPlace
 from evoweights.world import World
@@ -85,17 +89,30 @@ def run(config: RunConfig, *, fresh: bool = False) -> RunResult:
         try:
             engine.to_end()
             result = _result(engine)
+        except KeyboardInterrupt as error:
+            stopped = RunStopped(
+                "Stopped at once by a second Ctrl-C; no checkpoint is written, the last one is intact. Continue with: "
+                f"evoweights resume {shlex.quote(str(folder.folder))}",
+                exit_code=128 + signal.SIGINT,
+            )
+            _end_early(engine, stopped)
+            raise stopped from error
         except BaseException as error:
-            _LOG.info("ended: %s: %s", type(error).__name__, error)
-            engine.hooks.call("run_failed", info=engine.info, error=error)
-            if isinstance(error, EvoweightsError) and error.exit_code < 128:
-                folder.fail(str(error))
+            _end_early(engine, error)
             raise
         engine.hooks.call("run_finished", info=engine.info, result=result)
         _LOG.info("finished: individual %d is best, loss %.6f", result.best_row, result.best_fitness)
         folder.finish(f"best: individual {result.best_row}, loss {result.best_fitness:.6f}")
         shutil.rmtree(folder.folder / "population", ignore_errors=True)
     return result
+
+
+def _end_early(engine: Engine, error: BaseException) -> None:
+    """Note in the log, to the observers and in the run's folder how a run ends before its time."""
+    _LOG.info("ended: %s: %s", type(error).__name__, error)
+    engine.hooks.call("run_failed", info=engine.info, error=error)
+    if isinstance(error, EvoweightsError) and error.exit_code < 128:
+        engine.run.fail(str(error))
 
 
 def open_engine(
@@ -105,12 +122,14 @@ def open_engine(
 
     Raises:
         ResourceError: there is no room for two checkpoints.
+        DataError: the task's data or model are no longer those of the checkpoint.
     """
     task = open_task(config, folder.folder, device)
     population, mounted = _found(config, task, device, folder.folder / "population")
     world = World(population, mounted)
-    checkpoint = folder.checkpoints.latest()
+    checkpoint, fingerprint = folder.checkpoints.latest(), fingerprint_of(task)
     if checkpoint is not None:
+        refuse_other_task(checkpoint.state.get("task"), fingerprint, where=str(checkpoint.folder))
         world.restore(checkpoint.state, checkpoint.tensors)
         _warn_of_another_environment(checkpoint.environment, here)
     if checkpoint is None and any(True for _ in folder.read_metrics()):
@@ -131,8 +150,11 @@ def open_engine(
         backend=resolve_backend(config.backend, device),
         device=str(device),
         references=dict(task.references()),
+        # A population may say what it calls an individual; it need not.
+        individual=str(getattr(config.population, "individual", "individual")),
+        unit=task.unit,
     )
-    return Engine(config, folder, config.hooks, task, world, info, stop, here)
+    return Engine(config, folder, config.hooks, task, world, info, stop, here, fingerprint)
 
 
 def _warn_of_another_environment(then: Mapping[str, Any], here: Mapping[str, Any]) -> None:
@@ -164,6 +186,7 @@ def _found(config: RunConfig, task: Task, device: torch.device, folder: Path) ->
             noise=noise,
             device=device,
             folder=folder,
+            compute=task.compute_dtype,
         )
 
 
@@ -208,7 +231,8 @@ def _result(engine: Engine) -> RunResult:
 
 @contextmanager
 def _log_to(path: Path) -> Iterator[None]:
-    handler = logging.FileHandler(path, encoding="utf-8")
+    with disk_errors(f"The log {path}"):
+        handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("evoweights")
     logger.addHandler(handler)

@@ -66,6 +66,21 @@ def load_best(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     raise CheckpointError("\n".join([*problems, "Continue the run, or restore the file from a copy."]))
 
 
+def best_facts(folder: Path, *, digests: bool = True) -> tuple[dict[str, Any] | None, str]:
+    """What is known of the best individual, without its tensors, and what is wrong with it; None if there is none.
+
+    Without ``digests`` only sizes are compared.
+    """
+    problem = ""
+    for candidate in [folder, *durable.replaced(folder)]:
+        if candidate.exists():
+            manifest, found = check(candidate, digests=digests)
+            if not found and META in manifest.files:
+                return from_json((candidate / META).read_bytes()), problem
+            problem = f"{candidate.name}: {'; '.join(found) or 'it is no best individual'}"
+    return None, problem
+
+
 def _read(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     try:
         return read_tensors(folder / GENOME), from_json((folder / META).read_bytes())

@@ -10,18 +10,14 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from evoweights.errors import ResourceError
-from evoweights.storage.formats import Bytes, tensor_chunks, to_json
-
-if TYPE_CHECKING:
-    import torch
+from evoweights.storage.formats import Bytes, to_json
 
 TEMPORARY = (".tmp-", ".staging-", ".trash-")
 _PIECE = 1 << 24
@@ -92,11 +88,6 @@ def write_text(path: Path, text: str) -> Digest:
 def write_json(path: Path, value: object) -> Digest:
     """Write a JSON file atomically; see :func:`evoweights.storage.formats.to_json` for what ``value`` may be."""
     return write_text(path, to_json(value, indent=1) + "\n")
-
-
-def write_tensors(path: Path, tensors: "Mapping[str, torch.Tensor]") -> Digest:
-    """Write a safetensors file atomically."""
-    return replace_file(path, tensor_chunks(tensors))
 
 
 def check_space(folder: Path, needed: float) -> None:

@@ -7,8 +7,8 @@ One process writes (it holds a lock); anyone may read beside it.
 """
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -17,42 +17,35 @@ from evoweights.errors import EvoweightsError, UsageError, did_you_mean
 from evoweights.storage import durable, journal
 from evoweights.storage.best import load_best, put_back_best, save_best
 from evoweights.storage.checkpoints import CheckpointStore
-from evoweights.storage.run_folder import CONFIG, check_name, free_folder, is_unused, refuse_other
+from evoweights.storage.run_folder import check_name, check_output, free_folder, is_unused, refuse_other
 from evoweights.storage.run_lock import Holder, RunLock, holder_of
+from evoweights.storage.run_parts import (
+    BEST,
+    CHECKPOINTS,
+    CONFIG,
+    DONE,
+    ENVIRONMENT,
+    FAILED,
+    LINEAGE,
+    LOG,
+    METRICS,
+    OVERRIDES,
+    TENSORBOARD,
+    problems,
+    read_facts,
+    read_text,
+    refuse_damaged,
+)
+from evoweights.storage.run_status import RunStatus, status_of
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-OVERRIDES, ENVIRONMENT = "overrides.txt", "environment.json"
-METRICS, LINEAGE, LOG = "metrics.jsonl", "lineage.jsonl", "log.txt"
-CHECKPOINTS, BEST, TENSORBOARD = "checkpoints", "best", "tb"
-DONE, FAILED = "DONE", "FAILED"
 
 
 class RunFinished(EvoweightsError):
     """The run is complete; there is nothing left to do."""
 
     exit_code = 0
-
-
-@dataclass(frozen=True)
-class RunStatus:
-    """How a run stands. ``state`` is new, running, stopped, failed or finished.
-
-    ``step`` is that of the checkpoint it would continue from, ``metrics`` the last line written, ``note`` what
-    DONE or FAILED say, ``problems`` what is wrong with checkpoints. If ``is_resumable``, the same command
-    continues the run.
-    """
-
-    name: str
-    folder: Path
-    state: str
-    step: int | None
-    holder: Holder | None
-    metrics: Mapping[str, Any] | None
-    note: str
-    problems: tuple[str, ...]
-    is_resumable: bool
 
 
 class RunDirectory:
@@ -88,8 +81,10 @@ class RunDirectory:
             RunFinished: it is complete.
             RunInUseError: another process writes to it.
             UsageError: the name is not allowed, the folder is no run, or the run has another configuration.
+            CheckpointError: a part of the run is not what it must be; nothing is changed.
         """
         folder = output / name
+        check_output(output)
         if not (folder / CONFIG).is_file():  # a run that was moved keeps whatever name it was given
             check_name(name)
         if fresh:
@@ -113,11 +108,14 @@ class RunDirectory:
         """A run to look at, whether or not a process is writing to it.
 
         Raises:
-            UsageError: the folder holds no run.
+            UsageError: the folder holds no run, or no readable configuration.
+            CheckpointError: a part of the run is not what it must be.
         """
-        if not (folder / CONFIG).is_file():
+        if not os.path.lexists(folder / CONFIG):
             beside = [path.parent.name for path in folder.absolute().parent.glob(f"*/{CONFIG}")]
             raise UsageError(f"{folder} is no run: it has no {CONFIG}.{did_you_mean(folder.name, beside)}")
+        refuse_damaged(folder)
+        read_text(folder / CONFIG)
         return cls(folder)
 
     def __enter__(self) -> "RunDirectory":
@@ -141,12 +139,22 @@ class RunDirectory:
     @property
     def config_text(self) -> str:
         """The configuration that the run was started with."""
-        return (self.folder / CONFIG).read_text(encoding="utf-8")
+        return read_text(self.folder / CONFIG)
 
-    def write_environment(self, environment: Mapping[str, Any]) -> None:
-        """Replace ``environment.json``, for what is known only after the start (which backends ran)."""
-        with durable.disk_errors(f"{self.folder / ENVIRONMENT}"):
-            durable.write_json(self.folder / ENVIRONMENT, environment)
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """What the command line changed of the configuration."""
+        file = self.folder / OVERRIDES
+        return tuple(read_text(file, may_be_empty=True).splitlines()) if file.exists() else ()
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """What the run ran on when it was last started; empty if that is not known."""
+        return read_facts(self.folder / ENVIRONMENT) if (self.folder / ENVIRONMENT).exists() else {}
+
+    def problems(self) -> list[tuple[str, str]]:
+        """The small files that cannot be read, with what is wrong."""
+        return list(problems(self.folder))
 
     def append_metrics(self, record: Mapping[str, Any]) -> None:
         """Add one line to ``metrics.jsonl``; NaN and infinities are written as the texts nan, inf, -inf."""
@@ -161,10 +169,6 @@ class RunDirectory:
     def read_metrics(self) -> Iterator[dict[str, Any]]:
         """The lines of ``metrics.jsonl``; a line that is just being written is left out."""
         return journal.records(self.folder / METRICS)
-
-    def read_lineage(self) -> Iterator[dict[str, Any]]:
-        """The lines of ``lineage.jsonl``; a line that is just being written is left out."""
-        return journal.records(self.folder / LINEAGE)
 
     def rewind(self, generation: float) -> None:
         """Drop what was recorded of ``generation`` and later: it is done again after a resume."""
@@ -193,29 +197,12 @@ class RunDirectory:
 
     def status(self, *, verify: bool = True) -> RunStatus:
         """How the run stands; changes nothing. Without ``verify`` digests are believed, which is quick."""
-        holder = self.holder
-        verdicts = self.checkpoints.verify(digests=verify)
-        step = next((each.step for each in verdicts if each.ok), None)
-        texts = {mark: path.read_text() for mark in (DONE, FAILED) if (path := self.folder / mark).exists()}
-        metrics = journal.last(self.folder / METRICS)
-        started = "new" if metrics is None and not verdicts else "stopped"
-        ended = "finished" if DONE in texts else "failed" if FAILED in texts else started
-        return RunStatus(
-            name=self.name,
-            folder=self.folder,
-            state="running" if holder else ended,
-            step=step,
-            holder=holder,
-            metrics=metrics,
-            note=(texts.get(DONE) or texts.get(FAILED) or "").strip(),
-            problems=tuple(f"{each.folder.name}: {'; '.join(each.problems)}" for each in verdicts if not each.ok),
-            is_resumable=not holder and DONE not in texts and (step is not None or not verdicts),
-        )
+        return status_of(self.folder, self.checkpoints, self.holder, verify=verify)
 
     def _refuse_finished(self) -> None:
         if (self.folder / DONE).exists():
             raise RunFinished(
-                f"The run {self.folder} is finished: {(self.folder / DONE).read_text().strip()}\n"
+                f"The run {self.folder} is finished: {read_text(self.folder / DONE).strip()}\n"
                 f"Its best individual is in {self.best_folder}. `evoweights run` with --fresh starts a new one "
                 "beside it; a finished run cannot be made longer."
             )

@@ -2,14 +2,15 @@
 
 import difflib
 import itertools
+import os
 import re
+import shlex
 from pathlib import Path
 
 from evoweights.errors import UsageError
 from evoweights.storage import durable
 from evoweights.storage.run_lock import HOLDER, LOCK
-
-CONFIG = "config.yaml"
+from evoweights.storage.run_parts import CHECKPOINTS, CONFIG, ENVIRONMENT, METRICS, read_text, refuse_damaged
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _NAME_LINE = re.compile(r"^name:.*\n?", re.MULTILINE)
@@ -27,6 +28,19 @@ def check_name(name: str) -> str:
             f"name: {name!r} cannot name a run; use 1 to 64 of A-Z a-z 0-9 . _ -, and no dot at the start."
         )
     return name
+
+
+def check_output(output: Path) -> None:
+    """See that runs can be made in a folder, as far as its name and those above it go.
+
+    Raises:
+        UsageError: one of them is a file.
+    """
+    for each in (output, *output.absolute().parents):
+        if each.is_dir():
+            return
+        if os.path.lexists(each):
+            raise UsageError(f"output: {each} is no folder, so no run can be made in it. Choose another output folder.")
 
 
 def free_folder(folder: Path) -> Path:
@@ -47,9 +61,10 @@ def _is_made(folder: Path) -> bool:
 
 
 def refuse_other(folder: Path, config_text: str) -> None:
-    """See that a folder is not there, or of this configuration, or one whose making was interrupted."""
-    if (folder / CONFIG).is_file():
-        _refuse_difference(folder, (folder / CONFIG).read_text(encoding="utf-8", errors="replace"), config_text)
+    """See that a folder is not there, or an undamaged run of this configuration, or one whose making was interrupted."""
+    if os.path.lexists(folder / CONFIG):
+        refuse_damaged(folder)
+        _refuse_difference(folder, read_text(folder / CONFIG), config_text)
         return
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file, not a run directory. Choose another name or output folder.")
@@ -65,8 +80,8 @@ def refuse_other(folder: Path, config_text: str) -> None:
 def is_unused(folder: Path) -> bool:
     """Whether a folder is a run's that ended before it had anything to lose: no generation and no checkpoint, not even one
     that was set aside. A folder of something else is not."""
-    metrics, checkpoints = folder / "metrics.jsonl", folder / "checkpoints"
-    is_run = (folder / "environment.json").is_file() and checkpoints.is_dir()
+    metrics, checkpoints = folder / METRICS, folder / CHECKPOINTS
+    is_run = (folder / ENVIRONMENT).is_file() and checkpoints.is_dir()
     is_empty = not metrics.exists() or metrics.stat().st_size == 0
     return is_run and is_empty and not any(checkpoints.glob("*step-*"))
 
@@ -82,10 +97,11 @@ def _refuse_difference(folder: Path, there: str, now: str) -> None:
     raise UsageError(
         "\n".join(
             [
-                f"The run {folder} was started with another configuration (- there, + now):",
+                f"The run {folder} was started with another configuration (- {CONFIG} there, + now):",
                 *lines[:_DIFFERENCE],
                 *more,
-                f"Continue it as it was with: evoweights resume {folder}. Start anew beside it with another name or --fresh.",
+                f"Continue it as it was with: evoweights resume {shlex.quote(str(folder))}. "
+                "Start anew beside it with another name or --fresh.",
             ]
         )
     )

@@ -1,6 +1,7 @@
 """The lock on a run directory: one process writes; a killed one lets go at once."""
 
 import os
+import shlex
 import socket
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -49,7 +50,7 @@ class RunLock:
         except Timeout:
             raise RunInUseError(
                 f"The run {folder} is in use by {_holder(folder)}. Wait for it, stop it, or start "
-                f"another beside it with --fresh. `evoweights status {folder}` shows how far it is."
+                f"another beside it with --fresh. `evoweights status {shlex.quote(str(folder))}` shows how far it is."
             ) from None
         now = datetime.now(UTC).isoformat(timespec="seconds")
         holder = Holder(socket.gethostname(), os.getpid(), now)

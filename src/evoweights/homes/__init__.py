@@ -1,0 +1,1 @@
+"""Where individuals live that are not mounted, and their way to the device and back."""

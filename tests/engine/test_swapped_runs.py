@@ -1,0 +1,57 @@
+"""Whole runs whose individuals are fetched beside the training of others: bit for bit the runs without."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from engine_runs import config_in, population_digest
+
+from evoweights.homes.swaps import SideSwaps
+from evoweights.runs import session
+
+
+class Late:
+    """A side stream that copies when somebody waits for it."""
+
+    def __init__(self) -> None:
+        self.queue: list[Any] = []
+
+    def follow(self) -> None:
+        """Nothing to follow on a CPU."""
+
+    def copy_(self, target: torch.Tensor, source: torch.Tensor) -> None:
+        self.queue.append((target, source))
+
+    def event(self) -> "Late":
+        return self
+
+    def wait(self) -> None:
+        for target, source in self.queue:
+            target.copy_(source)
+        self.queue = []
+
+    synchronize = wait
+
+
+@pytest.mark.parametrize("state", ["keep", "reset", "copy"])
+@pytest.mark.parametrize("turn", ["round_robin", "all"])
+def test_a_run_with_swaps_on_the_side_is_the_run_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, turn: str
+) -> None:
+    changes = {"optimizer_state": state, "turn": {"name": turn}, "evaluate": {"every": 2}}
+    session.run(config_in(tmp_path / "plain", changes))
+    found, fetched = session.found, []
+
+    def beside(*arguments: Any, **settings: Any) -> Any:
+        population, mounted = found(*arguments, **settings)
+        mounted.swaps = SideSwaps(Late(), mounted.own.weights, mounted.own.slots)
+        expect = mounted.swaps.expect
+        monkeypatch.setattr(mounted.swaps, "expect", lambda rows, index: fetched.append(index) or expect(rows, index))
+        return population, mounted
+
+    monkeypatch.setattr(session, "found", beside)
+    session.run(config_in(tmp_path / "beside", changes))
+    plain, other = (population_digest(tmp_path / name / "runs" / "digits") for name in ("plain", "beside"))
+    assert plain == other
+    assert fetched[:2] == [1, 2]
