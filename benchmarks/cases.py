@@ -81,13 +81,14 @@ def towards(t: Tensors) -> list[Call]:
     return [Call(bodies.pso_towards, roles, {"social": SOCIAL}, _streams("z") | _rounding(t))]
 
 
-def mutation(rate: float, t: Tensors) -> list[Call]:
-    """Gaussian mutation of a share of the genes."""
+def mutation(rate: float, t: Tensors, bits: int = 32) -> list[Call]:
+    """Gaussian mutation of a share of the genes, with `bits` random bits per gene and draw."""
     streams, roles = {"z": stream_id("benchmark/noise")} | _rounding(t), {"x": t["x"], "scale": t["scale"]}
     if rate == 1.0:
         return [Call(bodies.gaussian_mutation_of_all, roles, {"sigma": SIGMA}, streams)]
     scalars = {"sigma": SIGMA, "touched": rate}
-    return [Call(bodies.gaussian_mutation, roles, scalars, streams | _streams("touched"))]
+    kernel = {16: bodies.gaussian_mutation_16, 32: bodies.gaussian_mutation}[bits]
+    return [Call(kernel, roles, scalars, streams | _streams("touched"))]
 
 
 def event(t: Tensors) -> list[Call]:

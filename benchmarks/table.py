@@ -38,6 +38,13 @@ def table() -> list[Case]:
             "Gaussian mutation, 1 in 10 genes",
             lambda t: cases.mutation(cases.RATE, t),
             8,
+            lambda t: {TORCH: lambda: cases.torch_mutation(t["x"])},
+            (Gate("cpu", TORCH, 6.0),),
+        ),
+        Case(
+            "Gaussian mutation, 1 in 10 genes, 16 bits",
+            lambda t: cases.mutation(cases.RATE, t, bits=16),
+            8,
             partial(_mutation_rivals, some=True),
             (Gate("cpu", TORCH, 6.0), Gate("cpu", EVOTORCH, 15.0), Gate("cuda", EVOTORCH, 10.0)),
         ),

@@ -24,6 +24,7 @@ class Experts:
     """
 
     name: ClassVar[str] = "experts"
+    individual: ClassVar[str] = "expert"
     source: ClassVar[str] = "Chen 2025, arXiv 2509.24436"
 
     blocks_per_expert: int = setting(

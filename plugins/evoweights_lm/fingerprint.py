@@ -17,9 +17,10 @@ from evoweights_lm.token_data import TokenData
 from evoweights_lm.vocabulary import Vocabulary
 from evoweights_lm.windows import Tokens
 
-BLOCK = 1 << 16
-BLOCKS = 256
-"""Of a piece with more than this many blocks of tokens, this many are read."""
+WHOLE = 1 << 24
+"""Token ids of which all are read."""
+BLOCK, BLOCKS = 1 << 16, 64
+"""Where there are more, this many ids in each of this many blocks of a piece are."""
 
 _SAMPLE = "The 2nd naïve gene, don't\n\tmutate_it(x := 3.14)! Über 1,000 Straßen; Привет, 世界 🧬  <|endoftext|></s>"
 _NOTES = ("transformers_version", "_name_or_path", "_commit_hash", "torch_dtype", "dtype")
@@ -38,23 +39,24 @@ def parts_of(corpus: TokenData, origin: Origin, config: PretrainedConfig) -> dic
 def tokens_digest(pieces: Sequence[Tokens], counts: Tokens | None = None) -> str:
     """A digest of token ids: of their number in each piece, of the ids, and of ``counts``, how often each id occurs.
 
-    A piece of up to 16.8 million ids is read whole. Of a longer one, 256 blocks of 65,536 ids are read, the first, the last
+    Up to 16.8 million ids are read. Where there are more, it is 64 blocks of 65,536 ids in each piece, the first, the last
     and others evenly between them; then a change elsewhere that keeps ``counts`` as they are, such as sentences that have
     changed places, is not noticed.
     """
-    digest = hashlib.sha256()
+    digest, is_whole = hashlib.sha256(), sum(map(len, pieces)) <= WHOLE
     for piece in pieces:
         digest.update(f"{len(piece)};".encode())
-        for start in _starts(len(piece)):
+        for start in _starts(len(piece), is_whole):
             digest.update(np.ascontiguousarray(piece[start : start + BLOCK], dtype="<u4").tobytes())
     if counts is not None:
         digest.update(np.ascontiguousarray(counts, dtype="<i8").tobytes())
     return digest.hexdigest()
 
 
-def _starts(count: int) -> list[int]:
+def _starts(count: int, is_whole: bool) -> list[int]:
+    """Where the blocks begin that are read of a piece."""
     blocks = -(-count // BLOCK)
-    if blocks <= BLOCKS:
+    if is_whole or blocks <= BLOCKS:
         return [block * BLOCK for block in range(blocks)]
     return [round(block * (count - BLOCK) / (BLOCKS - 1)) for block in range(BLOCKS)]
 

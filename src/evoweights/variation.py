@@ -195,13 +195,16 @@ def _rewrite_tensors_(
     segments = {each.name: each for each in population.layout.segments if each.name in names}
     target = population.row(pair.target)
     where = f"operator {operator.name} on individual {pair.target}"
+    own = {name: each.view(target).clone() for name, each in segments.items()}
+    other = {name: each.view(source).clone() for name, each in segments.items()}
+    before = [{name: each._version for name, each in tensors.items()} for tensors in (own, other)]
     with calling(where):  # nothing is written before it returns
-        written = operator.rewrite(
-            {name: each.view(target).clone() for name, each in segments.items()},
-            {name: each.view(source).clone() for name, each in segments.items()},
-            noise,
-        )
+        written = operator.rewrite(dict(own), dict(other), noise)
     _check_rewritten(written, {name: each.view(target) for name, each in segments.items()}, where)
+    for tensors, versions, returned in ((own, before[0], written), (other, before[1], ())):
+        for name, each in tensors.items():
+            if each._version != versions[name] and name not in returned:
+                raise PluginError(f"{where}: changed {name!r} in place and did not return it. No weight was changed.")
     for name, tensor in written.items():
         segments[name].view(target).copy_(tensor.detach())
 

@@ -158,6 +158,25 @@ def test_damaged_content_is_refused_by_whoever_reads_it_and_changes_nothing_for_
         assert name == "DONE" or (run_folder / "DONE").read_text().startswith("best: ")
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", [*FILES[:7], *FOLDERS])
+def test_a_part_that_may_not_be_read_is_refused_by_name(
+    evoweights: CommandLine, run_folder: Path, command: str, name: str
+) -> None:
+    path = run_folder / name
+    path.exists() or (_folder(path) if name in FOLDERS else path.write_text("x"))
+    mode = path.stat().st_mode
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("whoever runs this may read everything")
+    try:
+        outcome = evoweights(*_words(command))
+    finally:
+        path.chmod(mode)
+    assert outcome.code == (2 if name == "config.yaml" else 4) and "Traceback" not in outcome.err
+    assert outcome.err.startswith("error: ") and f"runs/half/{name} cannot be read" in outcome.err
+
+
 def test_without_its_small_files_a_run_is_continued_all_the_same(evoweights: CommandLine, run_folder: Path) -> None:
     for name in FILES[1:]:
         _replace(run_folder / name)

@@ -620,17 +620,25 @@ def test_a_tensor_operator_is_reproducible_and_draws_for_each_row_and_leader():
     assert made[0][1]["weights"] != made[0][2]["weights"]
 
 
-def test_a_tensor_operator_cannot_change_what_it_is_given():
+@pytest.mark.parametrize("edited", ["target", "source"])
+def test_a_tensor_operator_that_edits_what_it_is_given_is_refused_and_changes_nothing(edited):
     population = filled(mixed_layout(), Scripted())
     before = contents(population)
 
     def vandal(target, source, noise):
-        for each in (*target.values(), *source.values()):
-            each.zero_()
-        return {}
+        {"target": target, "source": source}[edited]["matrix.0"].zero_()
+        return {"matrix.1": target["matrix.1"] * 2}
 
-    vary_(population, Scripted(script=vandal))
+    with pytest.raises(PluginError, match=r"changed 'matrix.0' in place and did not return it. No weight was changed"):
+        vary_(population, Scripted(script=vandal))
     assert contents(population) == before
+
+
+def test_a_tensor_operator_may_write_into_its_target_and_return_it():
+    population = filled(mixed_layout(), Scripted())
+    expected = population.layout.segments[0].view(population.row(1)) * 2
+    vary_(population, Scripted(script=lambda target, source, noise: {"matrix.0": target["matrix.0"].mul_(2)}))
+    assert bits(population.layout.segments[0].view(population.row(1))) == bits(expected)
 
 
 def test_a_tensor_with_a_gradient_history_leaves_none_in_the_population():

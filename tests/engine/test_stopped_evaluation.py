@@ -94,7 +94,7 @@ def test_there_is_an_evaluation_at_the_start_and_in_every_generation(uninterrupt
     assert uninterrupted[0] >= PIECES * (3 + 6)
 
 
-@settings(max_examples=12)
+@settings(max_examples=6)
 @given(data=st.data(), number=st.sampled_from([signal.SIGTERM, signal.SIGINT]))
 def test_a_run_stopped_within_an_evaluation_continues_to_the_same_end(
     tmp_path_factory: pytest.TempPathFactory,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoweights_lm import fingerprint
-from evoweights_lm.fingerprint import BLOCK, BLOCKS, tokenizer_digest, tokens_digest
+from evoweights_lm.fingerprint import BLOCK, WHOLE, tokenizer_digest, tokens_digest
 from evoweights_lm.vocabulary import byte_vocabulary, known_vocabulary, train_bpe
 
 PARTS = {"training data", "validation data", "tokenizer", "model"}
@@ -90,7 +90,10 @@ def test_any_change_of_a_small_corpus_is_a_difference(ids, data):
 
 
 def test_a_long_piece_is_read_at_its_ends_and_evenly_between_and_by_its_counts():
-    tokens = np.zeros(BLOCK * BLOCKS * 3 + 5, dtype=np.uint16)
+    whole = np.zeros(WHOLE, dtype=np.uint16)
+    whole[BLOCK + 1] = 1
+    assert tokens_digest([whole]) != tokens_digest([np.zeros_like(whole)])
+    tokens = np.zeros(WHOLE + 5, dtype=np.uint16)
     same = tokens_digest([tokens], np.bincount(tokens))
     for at in (0, BLOCK - 1, len(tokens) - 1, len(tokens) - BLOCK):
         tokens[at] = 1

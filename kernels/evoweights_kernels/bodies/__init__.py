@@ -2,7 +2,12 @@
 
 from evoweights_kernels.bodies.adamw import adamw
 from evoweights_kernels.bodies.arithmetic_crossover import arithmetic_crossover, mix
-from evoweights_kernels.bodies.gaussian_mutation import gaussian_mutation, gaussian_mutation_of_all
+from evoweights_kernels.bodies.gaussian_mutation import (
+    gaussian_mutation,
+    gaussian_mutation_16,
+    gaussian_mutation_of_all,
+    gaussian_mutation_of_all_16,
+)
 from evoweights_kernels.bodies.pso import pso
 from evoweights_kernels.bodies.pso_towards import pso_towards, pso_towards_16
 from evoweights_kernels.bodies.uniform_crossover import (
@@ -15,7 +20,9 @@ __all__ = [
     "adamw",
     "arithmetic_crossover",
     "gaussian_mutation",
+    "gaussian_mutation_16",
     "gaussian_mutation_of_all",
+    "gaussian_mutation_of_all_16",
     "mix",
     "pso",
     "pso_towards",

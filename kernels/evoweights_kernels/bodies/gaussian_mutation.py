@@ -32,5 +32,9 @@ def gaussian_mutation_of_all(x: Gene, scale: TileScalar, sigma: Scalar, z: Norma
     return where(step != 0.0, x + step, x)
 
 
+gaussian_mutation_16 = gaussian_mutation.with_bits({"touched": 16, "z": 16}, name="gaussian_mutation_16")
+gaussian_mutation_of_all_16 = gaussian_mutation_of_all.with_bits({"z": 16}, name="gaussian_mutation_of_all_16")
+
+
 def _step(scale: Any, sigma: Any, z: Any) -> Any:
     return where(sigma == 0.0, 0.0, saturate(sigma * scale)) * z

@@ -30,6 +30,8 @@ _FILES = {
     LOCK: _REMADE,
     HOLDER: _REMADE,
 }
+_OTHERS_MAY_NOT = (LOG, LOCK, HOLDER)
+"""What somebody who only looks at a run of another user needs no permission for."""
 _FOLDERS = {
     CHECKPOINTS: "Put the folder of checkpoints back, or mount the disk it is on; if there is none, move this away and the "
     "run starts again from its beginning.",
@@ -41,7 +43,7 @@ _FOLDERS = {
 
 
 def refuse_damaged(folder: Path) -> None:
-    """See that everything in a run's folder that has the name of a part is of its kind; nothing is read.
+    """See that everything in a run's folder that has the name of a part is of its kind and may be read.
 
     Raises:
         UsageError: the configuration is not a file.
@@ -52,6 +54,8 @@ def refuse_damaged(folder: Path) -> None:
         if found and found != ("a folder" if name in _FOLDERS else "a file"):
             must = "a folder" if name in _FOLDERS else "a file"
             raise _damaged(folder / name, f"is {found} where {must} must be")
+        if found and name not in _OTHERS_MAY_NOT and not os.access(folder / name, os.R_OK):
+            raise _damaged(folder / name, "cannot be read (no permission)")
 
 
 def read_text(path: Path, *, may_be_empty: bool = False) -> str:
