@@ -27,11 +27,14 @@ class Mutation(GeneOperator):
     sigma: float = setting(0.01, "standard deviation of the noise", unit="weight, or share of the RMS", minimum=0.0)
     rate: float = setting(0.001, "probability that a gene changes", unit="probability", minimum=0.0, maximum=1.0)
     bits: int = setting(
-        32,
-        "random bits per gene and draw: 16 take half the work, resolve rates to 1/65,536 and end the normal at 4.7",
-        choices=(16, 32),
+        32, "random bits per gene and draw: 16 take half the work, resolve rates to 1/65,536 and end the normal at 4.7"
     )
     relative_to: str = setting("rms", "what sigma is a share of", choices=("rms", "nothing"))
+
+    def __post_init__(self) -> None:
+        """Refuse widths that do not exist."""
+        if self.bits not in (16, 32):
+            raise ValueError(f"bits: found {self.bits}, allowed are 16 and 32")
 
     @property
     def kernel(self) -> GeneKernel:  # pyright: ignore[reportIncompatibleVariableOverride] (a setting decides)
