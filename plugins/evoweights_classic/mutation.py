@@ -58,7 +58,7 @@ class Mutation(GeneOperator):
             first, last = segment.start // TILE, -(-(segment.start + segment.count) // TILE)
             if segment.count:
                 scale[first:last] = _root_mean_square(
-                    segment.view(target).flatten(), at_once=max(2**13, layout.size // 1024)
+                    segment.view(target).flatten(), at_once=max(2**13, layout.size // 2048)
                 )
         return {"scale": scale}
 

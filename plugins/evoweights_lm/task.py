@@ -19,7 +19,7 @@ from evoweights_lm.compiling import Compiling
 from evoweights_lm.corpus import open_corpus
 from evoweights_lm.generate import generate_tokens
 from evoweights_lm.huggingface import build_model, find_origin, open_config
-from evoweights_lm.loss import next_token_loss
+from evoweights_lm.loss import PLAIN_HEADS, next_token_loss
 from evoweights_lm.settings import LanguageModel
 from evoweights_lm.windows import Tokens, epoch_window, open_windows
 
@@ -64,8 +64,8 @@ class LanguageTask(Task):
 
     @property
     def sketches(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] (weights must be read to be used)
-        """Whether the model is fresh."""
-        return not self.pretrained
+        """Whether the model is fresh, and of a kind whose operations are known to do without content."""
+        return not self.pretrained and self.config.model_type in PLAIN_HEADS
 
     @property
     def generates(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] (known once the data is open)

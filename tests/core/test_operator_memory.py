@@ -49,9 +49,14 @@ def now():
 
 
 def extra_at_peak(operator, dtype):
-    """Kilobytes that a call takes beside the population at most; what it takes for the smallest genome, it takes anyway."""
-    vary_(settled(operator, 4096, dtype), operator, backend="cpu")  # compiles
-    return _extra(operator, GENES, dtype) - _extra(operator, 4096, dtype)
+    """Kilobytes that a call takes beside the population at most; what it takes for a small genome, it takes anyway.
+
+    The lowest of three: what the first call of a process loads, and what the interpreter takes at any time, is not
+    the operator's.
+    """
+    vary_(settled(operator, FEW, dtype), operator, backend="cpu")  # compiles the body for one thread and for many
+    vary_(settled(operator, 4096, dtype), operator, backend="cpu")
+    return min(_extra(operator, GENES, dtype) for _ in range(3)) - _extra(operator, 4096, dtype)
 
 
 def _extra(operator, genes, dtype):

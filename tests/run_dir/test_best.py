@@ -2,6 +2,7 @@
 
 import errno
 import os
+import threading
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from disk_faults import FaultyDisk, PowerCut, fresh_copies, lose
 
 from evoweights.errors import CheckpointError, ResourceError
 from evoweights.storage import durable
-from evoweights.storage.best import GENOME, META, load_best, put_back_best, save_best
+from evoweights.storage.best import GENOME, META, best_facts, load_best, put_back_best, save_best
 from evoweights.storage.manifest import MANIFEST
 
 
@@ -89,3 +90,25 @@ def test_a_damaged_best_is_named(tmp_path, file):
 def test_no_best_is_said(tmp_path):
     with pytest.raises(CheckpointError, match="no best individual yet"):
         load_best(tmp_path / "best")
+
+
+def test_a_reader_beside_a_running_process_sees_one_best_or_the_other(tmp_path):
+    put(tmp_path, 0.0)
+    done = threading.Event()
+
+    def replace() -> None:
+        number = 0.0
+        while not done.is_set():
+            number += 1.0
+            put(tmp_path, number)
+
+    writer = threading.Thread(target=replace)
+    writer.start()
+    try:
+        for _ in range(100):
+            value_of(tmp_path)
+            facts, problem = best_facts(tmp_path / "best")
+            assert facts is not None and not problem
+    finally:
+        done.set()
+        writer.join()

@@ -71,15 +71,19 @@ def show(
 
 
 def _kernels(plugins: list[str] | None) -> "dict[str, GeneKernel]":
-    """The kernels that ship and those of all operators, by name."""
+    """The kernels that ship and those that operators name as a class attribute, by name."""
     from evoweights.plugins.loading import load_plugins
     from evoweights_kernels import GeneKernel, bodies
 
     found = {name: getattr(bodies, name) for name in bodies.__all__}
     for entry in load_plugins(plugins or [], folder=Path()).catalog.entries("operator"):
         kernel = getattr(entry.component, "kernel", None)
-        if isinstance(kernel, GeneKernel):
-            found.setdefault(kernel.name, kernel)
+        if not isinstance(kernel, GeneKernel):
+            continue
+        if found.setdefault(kernel.name, kernel) is not kernel:
+            raise UsageError(
+                f"{entry.provider}: a kernel {kernel.name!r} exists already. Rename the plugin's function."
+            )
     return found
 
 

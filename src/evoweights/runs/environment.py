@@ -48,12 +48,12 @@ def environment(device: str) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else "cpu",
         "cuda": torch.version.cuda,
         "versions": versions(),
-        "working_directory": _working_directory(),
+        "working_directory": working_directory(),
         "backends": {name: each.reason or "usable" for name, each in backends().items()},
     }
 
 
-def _working_directory() -> str | None:
+def working_directory() -> str | None:
     """The folder that relative paths are taken from; None if it has been deleted."""
     try:
         return os.getcwd()

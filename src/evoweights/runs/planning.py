@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 
 from evoweights.config.run_config import RunConfig
+from evoweights.contract import calling
 from evoweights.founding import check_kernel, collect_slots, mount_blueprint
 from evoweights.mounted import Blueprint, Mounted
-from evoweights.operators import GeneOperator, Improver, Moment
+from evoweights.operators import GeneOperator, Improver, Moment, NonFiniteStep
 from evoweights.population import resolve_home
 from evoweights.progress import Progress
 from evoweights.runs.estimate import Estimate
@@ -45,12 +46,12 @@ def estimate(config: RunConfig) -> Estimate:
         if is_sketch:
             with without_content():
                 blueprint, mounted = _one_individual(config, task, device)
-                activations = step_bytes(task, mounted) if config.improve else None
+                activations = _step_bytes(task, mounted) if config.improve else None
             if not _is_quick(task, mounted):
                 return _sum(config, task, blueprint, mounted, activations, None)
         blueprint, mounted = _one_individual(config, task, device)
         if config.improve and _is_quick(task, mounted):
-            activations = activations if is_sketch else step_bytes(task, mounted)
+            activations = activations if is_sketch else _step_bytes(task, mounted)
             seconds = _seconds_per_step(task, mounted, config.improve[0].component)
         return _sum(config, task, blueprint, mounted, activations, seconds)
 
@@ -63,20 +64,29 @@ def _one_individual(config: RunConfig, task: Task, device: torch.device) -> tupl
     return blueprint, mounted
 
 
+def _step_bytes(task: Task, mounted: Mounted) -> int:
+    with calling(f"{type(task).__name__}: a first step"):
+        return step_bytes(task, mounted)
+
+
 def _is_quick(task: Task, mounted: Mounted) -> bool:
     """Whether a step takes seconds at most: on an accelerator, or by six operations for each gene and token."""
     genes = sum(part.layout.count for part in mounted.parts)
     return mounted.own.weights.device.type != "cpu" or 6.0 * genes * task.tokens_per_batch <= QUICK
 
 
-def _seconds_per_step(task: Task, mounted: Mounted, improver: Improver) -> float:
-    """Seconds of a step once everything is compiled."""
+def _seconds_per_step(task: Task, mounted: Mounted, improver: Improver) -> float | None:
+    """Seconds of a step once everything is compiled; None if the losses are not finite."""
     feed, noise, device = Feed(task, Progress()), Noise(0, "estimate"), mounted.own.weights.device
     started = time.perf_counter()
     for step in range(1, TIMED_STEPS + 2):
         if step == 2:  # the first step compiles kernels and allocates
             started = time.perf_counter()
-        improver.step(mounted, feed, Moment(step, TIMED_STEPS + 1, noise.at(step), "auto"))
+        try:
+            with calling(f"improve {improver.name}: a first step"):
+                improver.step(mounted, feed, Moment(step, TIMED_STEPS + 1, noise.at(step), "auto"))
+        except NonFiniteStep:
+            return None
         if device.type == "cuda":
             torch.cuda.synchronize(device)
     return (time.perf_counter() - started) / TIMED_STEPS

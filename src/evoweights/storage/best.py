@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 GENOME, META = "genome.safetensors", "meta.json"
+TRIES = 20
+"""How often a reader starts over when a running process replaces the folder under its eyes."""
 
 
 def save_best(folder: Path, tensors: "Mapping[str, Tensor]", meta: Mapping[str, Any]) -> None:
@@ -49,11 +51,34 @@ def put_back_best(folder: Path) -> None:
 
 
 def load_best(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
-    """Tensors and facts of the best individual, verified.
+    """Tensors and facts of the best individual, verified; while a run replaces it, one or the other.
 
     Raises:
         CheckpointError: there is none, or it is damaged; says which file.
     """
+    for _ in range(TRIES):
+        before = _identity(folder)
+        try:
+            found = _load(folder)
+        except CheckpointError:
+            if before is not None and _identity(folder) == before:
+                raise
+        else:
+            if _identity(folder) == before:  # else its two files may be of two folders
+                return found
+    return _load(folder)
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Which folder bears this name now; None while there is none."""
+    try:
+        found = folder.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _load(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     problems = []
     for candidate in [folder, *durable.replaced(folder)]:
         if candidate.exists():
@@ -71,12 +96,25 @@ def best_facts(folder: Path, *, digests: bool = True) -> tuple[dict[str, Any] | 
 
     Without ``digests`` only sizes are compared.
     """
+    for _ in range(TRIES):
+        before = _identity(folder)
+        found, problem = _facts(folder, digests=digests)
+        is_whole = found is not None and not problem
+        if is_whole or (before is not None and _identity(folder) == before):
+            return found, problem
+    return _facts(folder, digests=digests)
+
+
+def _facts(folder: Path, *, digests: bool) -> tuple[dict[str, Any] | None, str]:
     problem = ""
     for candidate in [folder, *durable.replaced(folder)]:
         if candidate.exists():
             manifest, found = check(candidate, digests=digests)
             if not found and META in manifest.files:
-                return from_json((candidate / META).read_bytes()), problem
+                try:
+                    return from_json((candidate / META).read_bytes()), problem
+                except (OSError, ValueError) as error:
+                    found = [f"{META} cannot be read: {error}"]
             problem = f"{candidate.name}: {'; '.join(found) or 'it is no best individual'}"
     return None, problem
 
