@@ -10,7 +10,7 @@ run: $(STAMP)  ## set up and run the main job: EOE on GPT-2
 	$(BIN)/evoweights run configs/eoe_gpt2.yaml
 
 test: $(STAMP)  ## set up and run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8
 
 lint: $(STAMP)  ## formatting, lint, types and the direction of imports
 	$(BIN)/ruff format --check .
