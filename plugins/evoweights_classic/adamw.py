@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from evoweights.catalog import setting
-from evoweights.operators import Feed, Moment, NonFiniteStep
+from evoweights.improvers import Feed, Moment, NonFiniteStep
 from evoweights_kernels import adamw_scalars, bodies
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from evoweights.config.loading import load_config
     from evoweights.engine import Engine
     from evoweights.hookspecs import hookimpl
+    from evoweights.improvers import Improver
     from evoweights.mounted import Blueprint
-    from evoweights.operators import GeneOperator, Improver, TensorOperator, Turn, TurnRule
+    from evoweights.operators import GeneOperator, TensorOperator, Turn, TurnRule
     from evoweights.population import Slot
     from evoweights.seeds import Noise
     from evoweights.task import Task
@@ -72,7 +73,8 @@ _HOMES = {
     "evoweights.engine": ("Engine",),
     "evoweights.hookspecs": ("hookimpl",),
     "evoweights.mounted": ("Blueprint",),
-    "evoweights.operators": ("GeneOperator", "Improver", "TensorOperator", "Turn", "TurnRule"),
+    "evoweights.improvers": ("Improver",),
+    "evoweights.operators": ("GeneOperator", "TensorOperator", "Turn", "TurnRule"),
     "evoweights.population": ("Slot",),
     "evoweights.seeds": ("Noise",),
     "evoweights.task": ("Task",),

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import torch
 
 from evoweights.errors import EvoweightsError, PluginError, ResourceError
-from evoweights.operators import NonFiniteStep, Turn
+from evoweights.improvers import NonFiniteStep
+from evoweights.operators import Turn
 
 _LOG = logging.getLogger("evoweights")
 

@@ -107,6 +107,7 @@ class Engine:
             backend=self.config.backend,
             rule=self.config.turn,
             stop_here=self._stop_here,
+            record=self.run.append_step,
         )
 
     def _plan(self, generation: int, noise: Noise) -> TurnProgress:

@@ -10,9 +10,10 @@ from evoweights.errors import PluginError, UsageError
 from evoweights.genome import layout_of
 from evoweights.homes.part import mount_
 from evoweights.homes.swaps import CudaSide, SideSwaps
+from evoweights.improvers import Improver, uses_gradient
 from evoweights.mounted import Blueprint, Mounted
-from evoweights.operators import GeneOperator, Improver, PairOperator
-from evoweights.population import Population, Slot
+from evoweights.operators import GeneOperator, PairOperator
+from evoweights.population import WEIGHTS, Population, Slot
 from evoweights.seeds import Noise, seeded
 from evoweights_kernels import KernelError
 
@@ -65,6 +66,7 @@ def found(
         device=device,
         folder=folder,
         slots=collect_slots([*improvers, *operators]),
+        mounted={WEIGHTS: mounted.own.weights, **mounted.own.slots},
     )
     shared = None
     for row in range(blueprint.size):
@@ -114,8 +116,12 @@ def mount_blueprint(blueprint: Blueprint, device: torch.device, *, improvers: Se
     own_layout = layout_of(blueprint.module, [name for name in names if name not in shared], dtype=everything.dtype)
     if not own_layout.count:
         raise UsageError("The population shares every weight of the model: there is nothing left to evolve.")
-    own = mount_(blueprint.module, own_layout, device=device)
-    shared_part = mount_(blueprint.module, layout_of(blueprint.module, shared, dtype=everything.dtype), device=device)
+    shared_layout, gradient = (
+        layout_of(blueprint.module, shared, dtype=everything.dtype),
+        any(map(uses_gradient, improvers)),
+    )
+    own = mount_(blueprint.module, own_layout, device=device, gradient=gradient)
+    shared_part = mount_(blueprint.module, shared_layout, device=device, gradient=gradient)
     mounted = Mounted(blueprint.module, own, shared_part, depth=blueprint.depth)
     for slot in collect_slots(improvers):
         for part in mounted.parts:

@@ -4,11 +4,13 @@ Observers cannot change results: what they return is ignored, and one that raise
 switched off.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from evoweights.catalog import Registrar
     from evoweights.records import GenerationRecord, ImproveRecord, RunInfo, RunResult
 
@@ -29,6 +31,11 @@ def run_started(info: "RunInfo") -> None:
 @hookspec
 def step_finished(info: "RunInfo", generation: int, row: int, step: int, loss: float) -> None:
     """One training step is done: generation and row of the individual (from 0), the run's step count, the batch loss."""
+
+
+@hookspec
+def step_reported(info: "RunInfo", generation: int, row: int, step: int, report: "Mapping[str, Any]") -> None:
+    """An improver said something of the step that is done, as JSON values; it is a line of ``steps.jsonl`` as well."""
 
 
 @hookspec

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from evoweights.homes.part import Part, check_mounted, compute_in_
-from evoweights.homes.swaps import PlainSwaps, Swaps
+from evoweights.homes.swaps import PlainSwaps, Swaps, copy_
 from evoweights.population import Population
 
 
@@ -34,7 +34,8 @@ class Mounted:
     """The live module and the buffers its parameters are views of.
 
     ``own`` holds the genome of the individual in ``row``; ``shared`` holds what all individuals share, one storage from
-    the start to the end of a run.
+    the start to the end of a run. ``memory`` are tensors of any shape that improvers keep for the individual, by names
+    that begin with the improver's; whoever changes one puts another in its place.
     """
 
     module: nn.Module
@@ -42,6 +43,7 @@ class Mounted:
     shared: Part
     depth: int = 1
     row: int | None = None
+    memory: dict[str, Tensor] = field(default_factory=dict)
     swaps: Swaps = field(default_factory=PlainSwaps)
 
     @property
@@ -64,6 +66,7 @@ class Mounted:
         check_mounted(self.module, self.own)
         self.swaps.load_(self.own.weights, self.own.slots, population.rows, row)
         self.own.counters = dict(population.individuals[row].counters)
+        self.memory = dict(population.memory[row])
         self.put_buffers_(population.buffers[row])
         self.refresh_()
         self.row = row
@@ -71,7 +74,7 @@ class Mounted:
     def show(self, population: Population, row: int) -> None:
         """Mount an individual to look at it: weights and buffers only, so that it cannot be trained and stored."""
         check_mounted(self.module, self.own)
-        self.own.weights.copy_(population.row(row))
+        copy_(self.own.weights, population.row(row))
         self.put_buffers_(population.buffers[row])
         self.refresh_()
         self.row = None
@@ -83,7 +86,7 @@ class Mounted:
         self.swaps.store(self.own.weights, self.own.slots, population.rows, self.row)
         population.changed(self.row)
         population.individuals[self.row].counters = dict(self.own.counters)
-        population.buffers[self.row] = self.buffers()
+        population.buffers[self.row], population.memory[self.row] = self.buffers(), dict(self.memory)
 
     def put_buffers_(self, values: Mapping[str, Tensor]) -> None:
         """Copy an individual's buffers into the module; those it does not have stay."""

@@ -1,7 +1,7 @@
-"""The interfaces of the components that act on a population: turns, improvers, operators, selections.
+"""The interfaces of the components that act between individuals: turns, operators, selections.
 
 An operator is written gene by gene (:class:`GeneOperator`: one function, compiled for every target and fused with its
-neighbours) or over named tensors in plain torch (:class:`TensorOperator`). Gradient steps are components like the rest.
+neighbours) or over named tensors in plain torch (:class:`TensorOperator`).
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from evoweights.genome import Layout
-    from evoweights.mounted import Blueprint, Mounted
+    from evoweights.mounted import Blueprint
     from evoweights.population import Slot
     from evoweights.task import Task
 
@@ -51,60 +51,6 @@ class TurnRule(Protocol):
 
     def choose(self, generation: int, size: int, noise: Noise) -> Turn:
         """The turn of ``generation`` (from 0) in a population of ``size`` individuals."""
-        ...
-
-
-class NonFiniteStep(ArithmeticError):
-    """A loss or gradient is NaN or infinite; raised by an improver before it changes any weight."""
-
-
-class Feed(Protocol):
-    """The run's one stream of training batches; its position is part of every checkpoint."""
-
-    def next_loss(self, mounted: "Mounted") -> "Tensor":
-        """The differentiable loss of the mounted individual on the next batch."""
-        ...
-
-    def add_gradient_(self, mounted: "Mounted") -> "Tensor":
-        """Add the gradient of the loss on the next batch to that of the mounted individual; the loss, a detached scalar.
-
-        It takes the batch in the task's pieces and does not wait for the device.
-        """
-        ...
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Where in the run a step happens: ``step`` counts gradient steps of all individuals from 1 to ``total_steps``."""
-
-    step: int
-    total_steps: int
-    noise: Noise
-    backend: str
-
-
-class Improver(Protocol):
-    """A component of kind ``improve``: steps on one mounted individual."""
-
-    name: ClassVar[str]
-    source: ClassVar[str]
-
-    @property
-    def steps(self) -> int:
-        """Steps in one turn."""
-        ...
-
-    @property
-    def slots(self) -> "tuple[Slot, ...]":
-        """The state it keeps for every individual and for the shared part."""
-        ...
-
-    def step(self, mounted: "Mounted", feed: Feed, moment: Moment) -> float:
-        """Take one step in place and return the loss before it.
-
-        Raises:
-            NonFiniteStep: the loss or its gradient is NaN or infinite; nothing was changed.
-        """
         ...
 
 

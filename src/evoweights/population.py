@@ -15,9 +15,9 @@ from torch import Tensor
 
 from evoweights.errors import UsageError
 from evoweights.genome import DTYPES, Layout
-from evoweights.homes.rows import HOMES, WEIGHTS, Rows, resolve_home
+from evoweights.homes.rows import HOMES, WEIGHTS, Rows, is_mounted_in_place, resolve_home
 
-BUFFER = "buffer."
+BUFFER, MEMORY = "buffer.", "memory."
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,31 @@ def best_of(losses: Sequence[float], among: Sequence[int]) -> int | None:
 
 def buffers_among(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The module buffers among the tensors saved of an individual, by their names in the module."""
-    return {name.removeprefix(BUFFER): value for name, value in tensors.items() if name.startswith(BUFFER)}
+    return _among(tensors, BUFFER)
+
+
+def _among(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 class Population:
     """N individuals of one layout: for each a vector of weights, the slots that components declared, and its buffers.
 
     ``unsaved`` are the rows whose tensors have changed since the last checkpoint; ``nbytes`` is the size of all rows.
+    ``memory`` are further tensors of each row, of any shape, that an improver keeps. A single individual that lives where
+    it trains has the tensors ``mounted`` for its own, so that they exist once.
     """
 
     def __init__(
-        self, layout: Layout, size: int, *, home: str, device: torch.device, folder: Path, slots: Sequence[Slot]
+        self,
+        layout: Layout,
+        size: int,
+        *,
+        home: str,
+        device: torch.device,
+        folder: Path,
+        slots: Sequence[Slot],
+        mounted: Mapping[str, Tensor] | None = None,
     ) -> None:
         if home not in HOMES:
             raise UsageError(f"population.home: {home!r} is none of {', '.join(HOMES)}.")
@@ -97,8 +111,10 @@ class Population:
         self.nbytes = size * layout.size * sum(each.itemsize for each in dtypes.values())
         home = resolve_home(home, self.nbytes, device)
         self.layout, self.size, self.home, self.slots = layout, size, home, tuple(slots)
-        self.rows = Rows(dtypes, size, layout.size, home=home, device=device, folder=folder)
+        only = (mounted or {}) if is_mounted_in_place(size, home, device) else {}
+        self.rows = Rows(dtypes, size, layout.size, home=home, device=device, folder=folder, only=only)
         self.buffers: list[dict[str, Tensor]] = [{} for _ in range(size)]
+        self.memory: list[dict[str, Tensor]] = [{} for _ in range(size)]
         self.individuals = [Individual(id=index) for index in range(size)]
         self.next_id = size
         self.unsaved = set(range(size))
@@ -154,6 +170,7 @@ class Population:
     def tensors(self, index: int) -> dict[str, Tensor]:
         """Everything that must be saved of a row, by name."""
         saved = {name: self.row(index, name) for name in self.rows.names}
+        saved |= {f"{MEMORY}{name}": value for name, value in self.memory[index].items()}
         return saved | {f"{BUFFER}{name}": value for name, value in self.buffers[index].items()}
 
     def restore(self, index: int, tensors: Mapping[str, Tensor]) -> None:
@@ -161,7 +178,7 @@ class Population:
         for name in self.rows.names:
             self.row(index, name).copy_(tensors[name])
         self.changed(index)
-        self.buffers[index] = buffers_among(tensors)
+        self.buffers[index], self.memory[index] = _among(tensors, BUFFER), _among(tensors, MEMORY)
 
     def state(self) -> dict[str, Any]:
         """The individuals as plain values; losses may be NaN or infinite."""

@@ -57,6 +57,25 @@ class Task(ABC):
     def loss(self, module: "nn.Module", batch: Any) -> "Tensor":
         """The differentiable loss of a batch, a scalar."""
 
+    def scores(self, module: "nn.Module", batch: Any) -> "Tensor":
+        """The loss of every item of a batch, ``[items]``, without gradients; the batch as one item if a task does not say
+        otherwise."""
+        import torch
+
+        with torch.no_grad():
+            return self.loss(module, batch).detach().reshape(1)
+
+    def repeated(self, batch: Any, copies: int) -> Any:
+        """A batch so many times over, the first copy first, so that several individuals can be scored in one forward pass.
+
+        Raises:
+            UsageError: the task cannot.
+        """
+        raise UsageError(
+            f"{type(self).__name__} cannot repeat a batch of type {type(batch).__name__}, so individuals cannot be scored "
+            "together. Use a perturbation that scores them one by one, such as `perturbation: gaussian`."
+        )
+
     def pieces(self, batch: Any) -> Iterable[tuple[Any, float]]:
         """A batch in pieces that are trained on one after the other, each with its share of the batch's loss, so that less
         memory is needed; the whole batch at once if a task does not say otherwise."""

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -11,8 +11,9 @@ from torch import Tensor
 
 from evoweights.config.run_config import Scheduled
 from evoweights.contract import calling
+from evoweights.improvers import Improver, Moment, NonFiniteStep
 from evoweights.mounted import Mounted
-from evoweights.operators import Improver, Moment, NonFiniteStep, TurnRule
+from evoweights.operators import TurnRule
 from evoweights.plugins.loading import Hooks
 from evoweights.progress import Progress, TurnProgress
 from evoweights.records import ImproveRecord, RunInfo
@@ -24,12 +25,30 @@ STRIKES = 3
 """Turns in a row that may stop on a non-finite loss before the individual counts as failed."""
 
 
+@dataclass(frozen=True)
+class TaskSubset:
+    """A batch of a task, for the individual that is mounted in ``mounted``."""
+
+    task: Task
+    mounted: Mounted
+    batch: Any
+
+    def scores(self, copies: int = 1) -> Tensor:
+        """The loss of every item, float64 on the CPU; see :class:`evoweights.improvers.Subset`."""
+        batch = self.batch if copies == 1 else self.task.repeated(self.batch, copies)
+        return self.task.scores(self.mounted.module, batch).double().cpu()
+
+
 @dataclass
 class Feed:
     """The one stream of training batches; ``progress.batches`` is its position."""
 
     task: Task
     progress: Progress
+
+    def draw(self, mounted: Mounted) -> "TaskSubset":
+        """The next batch, to be scored as often as wanted."""
+        return TaskSubset(self.task, mounted, self._next_batch(mounted))
 
     def next_loss(self, mounted: Mounted) -> Tensor:
         """The differentiable loss of the mounted individual on the next batch."""
@@ -52,7 +71,10 @@ class Feed:
 
 @dataclass(frozen=True)
 class Training:
-    """Gives every actor of a turn its steps. After each step it may be asked to stop; then ``stop_here`` does not return."""
+    """Gives every actor of a turn its steps. After each step it may be asked to stop; then ``stop_here`` does not return.
+
+    ``record`` takes what an improver reported of a step.
+    """
 
     world: World
     task: Task
@@ -62,19 +84,21 @@ class Training:
     backend: str
     rule: TurnRule
     stop_here: Callable[[], NoReturn]
+    record: Callable[[Mapping[str, Any]], None]
 
     def improve(self, generation: int, turn: TurnProgress, active: Sequence[Scheduled], noise: Noise) -> None:
         """Every active improver on every actor, from where ``turn`` says it was left."""
         for index in range(turn.entry, len(active)):
             for actor in range(turn.actor, len(turn.rows)):
                 turn.entry, turn.actor = index, actor
-                self._take_turn(generation, turn, active[index].component, noise.at(active[index].label))
+                self._take_turn(generation, turn, active[index], noise.at(active[index].label))
                 turn.losses = []
             turn.entry, turn.actor = index + 1, 0
 
-    def _take_turn(self, generation: int, turn: TurnProgress, improver: Improver, noise: Noise) -> None:
+    def _take_turn(self, generation: int, turn: TurnProgress, entry: Scheduled, noise: Noise) -> None:
         """Train one actor for its turn, or for what is left of it after a checkpoint in its middle."""
         world, progress, row = self.world, self.world.progress, turn.rows[turn.actor]
+        improver: Improver = entry.component
         started, stopped = time.perf_counter(), None
         steps = improver.steps if turn.steps is None else turn.steps
         world.mounted.load(world.population, row)
@@ -83,7 +107,8 @@ class Training:
         while len(turn.losses) < steps:
             number = progress.step + 1
             buffers = world.mounted.buffers()  # a loss that is not finite has been through running statistics already
-            moment = Moment(number, self.info.total_steps, here.at("step", number), self.backend)
+            reports: list[Mapping[str, Any]] = []
+            moment = moment_of(self.info, entry.label, row, number, here, self.backend, report=reports.append)
             try:
                 with calling(f"improve {improver.name}: step {number} of individual {row}"):
                     loss = float(improver.step(world.mounted, feed, moment))
@@ -93,6 +118,7 @@ class Training:
                 break
             turn.losses.append(loss)
             progress.step, progress.ticks = number, progress.ticks + 1
+            self._record(reports, generation, row, number, entry.label)
             self.hooks.call("step_finished", info=self.info, generation=generation, row=row, step=number, loss=loss)
             if self.stop():
                 world.mounted.store(world.population)
@@ -101,6 +127,12 @@ class Training:
         record = self._close_turn(generation, turn, row, stopped, time.perf_counter() - started)
         turn.improved.append(record)
         self.hooks.call("individual_improved", info=self.info, record=record)
+
+    def _record(self, reports: Sequence[Mapping[str, Any]], generation: int, row: int, step: int, entry: str) -> None:
+        """Keep and show what an improver said of a step that is done."""
+        for report in reports:
+            self.record({"generation": generation, "step": step, "row": row, "entry": entry, **report})
+            self.hooks.call("step_reported", info=self.info, generation=generation, row=row, step=step, report=report)
 
     def _look_ahead(self, generation: int, turn: TurnProgress) -> None:
         """Let the individual that is probably next be fetched meanwhile; nothing depends on whether it is the one."""
@@ -139,3 +171,18 @@ class Training:
             seconds=seconds,
             stopped=stopped,
         )
+
+
+def moment_of(
+    info: RunInfo,
+    entry: str,
+    row: int,
+    step: int,
+    place: Noise,
+    backend: str,
+    *,
+    report: Callable[[Mapping[str, Any]], None],
+) -> Moment:
+    """The moment of a step; ``place`` is that of the individual under the entry in this generation."""
+    fixed = Noise(info.seed).at("improve", entry, "individual", row)
+    return Moment(step, info.total_steps, place.at("step", step), backend, fixed, report)

@@ -11,7 +11,7 @@ from torch import nn
 
 from evoweights.founding import mount_blueprint
 from evoweights.mounted import Blueprint
-from evoweights.operators import Moment, NonFiniteStep
+from evoweights.improvers import Moment, NonFiniteStep
 from evoweights.seeds import Noise, seeded
 from evoweights_classic import AdamW
 from evoweights_classic.adamw import FIRST, SECOND, STEPS
@@ -108,7 +108,7 @@ def vector_(values, *, name="w", shape=None, dtype=torch.float32):
 
 
 def moment(step=1, total=1000, *, backend="reference", seed=9):
-    return Moment(step, total, Noise(seed, f"step {step}"), backend)
+    return Moment(step, total, Noise(seed, f"step {step}"), backend, Noise(seed))
 
 
 def flat(mounted):

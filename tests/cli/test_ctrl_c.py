@@ -84,7 +84,7 @@ def test_a_second_ctrl_c_ends_the_run_at_once_and_says_how_to_go_on(evoweights: 
     done = _interrupted(TWICE)
     assert done.returncode == 130 and "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1] == (
-        "Stopped at once by a second Ctrl-C; no checkpoint is written, the last one is intact. "
-        "Continue with: evoweights resume runs/small"
+        "Stopped at once by a second Ctrl-C, without waiting for a checkpoint; what was done since the last one is done "
+        "again. Continue with: evoweights resume runs/small"
     )
     assert evoweights("resume", "runs/small").code == 0

@@ -1,6 +1,7 @@
 """`evoweights kernels` shows what kernels cost and what is made from them."""
 
 import json
+from pathlib import Path
 
 import pytest
 from command_line import CommandLine
@@ -29,3 +30,54 @@ def test_an_unknown_kernel_is_a_usage_error_with_the_nearest_name(evoweights: Co
     refused = evoweights("kernels", "show", "uniform_crosover")
     assert refused.code == 2
     assert "there is no kernel 'uniform_crosover'" in refused.err and "uniform_crossover" in refused.err
+
+
+SETTLED = """
+from dataclasses import dataclass
+from evoweights import GeneOperator, hookimpl, setting
+from evoweights_kernels import Gene, Scalar, gene_kernel
+
+@gene_kernel
+def gentle(x: Gene, other: Gene, amount: Scalar) -> Gene:
+    "Moves a little."
+    return x + amount * (other - x)
+
+@gene_kernel
+def rough(x: Gene, other: Gene, amount: Scalar) -> Gene:
+    "Moves a lot."
+    return other + amount * x
+
+class Settled(GeneOperator):
+    @property
+    def kernel(self):
+        return rough if self.amount > 1 else gentle
+
+@dataclass(frozen=True)
+class Usual(Settled):
+    "Moves as its setting says."
+    name, source = "usual", "me"
+    amount: float = setting(0.5, "how far")
+
+@dataclass(frozen=True)
+class Demanding(Settled):
+    "Wants a setting, so that nobody knows its kernel."
+    name, source = "demanding", "me"
+    amount: float = setting(doc="how far", minimum=2)
+
+    def __post_init__(self):
+        raise ValueError("never satisfied")
+
+@hookimpl
+def register(catalog):
+    catalog.add("operator", Usual)
+    catalog.add("operator", Demanding)
+"""
+
+
+def test_a_kernel_that_a_setting_decides_is_listed_as_the_defaults_decide_it(evoweights: CommandLine) -> None:
+    Path("settled.py").write_text(SETTLED)
+    told = json.loads(evoweights("kernels", "list", "--plugin", "./settled.py", "--json").out)
+    names = {row["name"] for row in told["kernels"]}
+    assert "gentle" in names and "rough" not in names
+    assert "defaults" in evoweights("kernels", "list", "--help").out
+    assert "amount" in evoweights("kernels", "show", "gentle", "--plugin", "./settled.py").out

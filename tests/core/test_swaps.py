@@ -63,7 +63,7 @@ class Machine:
 
     def __init__(self, swaps: Callable[[Tensor, dict[str, Tensor]], PlainSwaps | SideSwaps]) -> None:
         dtypes = dict.fromkeys((WEIGHTS, *SLOTS), torch.float32)
-        self.rows = Rows(dtypes, SIZE, GENES, home="host", device=torch.device("cpu"), folder=Path())
+        self.rows = Rows(dtypes, SIZE, GENES, home="host", device=torch.device("cpu"), folder=Path(), only={})
         for index in range(SIZE):
             for number, name in enumerate(dtypes):
                 self.rows.row(index, name).fill_(100 * index + number)

@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from evoweights.errors import PluginError, UsageError
 from evoweights.operators import DIRECTIONS, GeneOperator, Pair, TensorOperator
@@ -697,6 +698,25 @@ def test_a_tensor_operator_that_breaks_its_contract_changes_no_weight(what):
         vary_(population, Scripted(script=script))
     assert contents(population) == before
     assert [each.id for each in population.individuals] == [0, 1, 2]
+
+
+class _Looks(TorchDispatchMode):
+    """Counts how often a number is fetched from a tensor, for which a GPU would be waited for."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def test_a_tensor_operator_is_waited_for_once_for_each_row_however_many_tensors_it_gives():
+    population = filled(mixed_layout(), Scripted())
+    with _Looks() as looks:
+        records = vary_(population, Scripted(script=averaged))
+    assert looks.count <= len(records) == 2
 
 
 # Gene operators that are wrong

@@ -5,6 +5,7 @@ import gc
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +14,11 @@ from torch.profiler import ProfilerActivity, profile
 
 from evoweights.config.loading import config_from_text
 from evoweights.config.run_config import RunConfig
-from evoweights.founding import found
-from evoweights.operators import Moment
+from evoweights.founding import found, mount_blueprint
+from evoweights.homes.swaps import SideSwaps
+from evoweights.improvers import Moment
 from evoweights.progress import Progress
+from evoweights.runs import planning
 from evoweights.runs.planning import estimate
 from evoweights.runs.session import open_task
 from evoweights.seeds import Noise
@@ -73,7 +76,7 @@ def measured_peak(config: RunConfig, folder: Path) -> int:
         mounted.load(population, 0)
         feed = Feed(task, Progress())
         for step in (1, 2):
-            improver.step(mounted, feed, Moment(step, 2, Noise(2, f"step {step}"), "auto"))
+            improver.step(mounted, feed, Moment(step, 2, Noise(2, f"step {step}"), "auto", Noise(2)))
     assert profiled.profiler is not None and profiled.profiler.kineto_results is not None
     events = sorted(profiled.profiler.kineto_results.events(), key=lambda each: each.start_ns())
     sizes = [each.nbytes() for each in events if each.name() == "[memory]"]
@@ -123,3 +126,33 @@ def test_buffers_are_those_of_one_expert_and_rows_those_of_all(
     genes = found.genes + found.shared_genes
     assert found.device_bytes == pytest.approx(genes * (genome + computed + (computed or genome) + state), rel=0.02)
     assert found.host_bytes == pytest.approx(4 * found.genes * (genome + state) + genes * genome, rel=0.02)
+
+
+class _NoCopies:
+    """A side stream that is never used."""
+
+    def follow(self) -> None: ...
+
+    def copy_(self, target: torch.Tensor, source: torch.Tensor) -> None: ...
+
+    def event(self) -> Any: ...
+
+
+def test_beside_a_device_the_second_set_of_buffers_is_counted_as_it_is_allocated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What only operators keep, such as a velocity, is never fetched; the CUDA device is one in name only."""
+    config = config_of(tmp_path, NANO, 2)
+    memory = dataclasses.replace(config.vary[0].component, inertia=0.5)
+    config = dataclasses.replace(config, vary=(dataclasses.replace(config.vary[0], component=memory),))
+    task = open_task(config, tmp_path, CPU)
+    blueprint = config.population.blueprint(task, Noise(1))
+    mounted = mount_blueprint(blueprint, CPU, improvers=[each.component for each in config.improve])
+
+    def device_bytes(device: str) -> int:
+        monkeypatch.setattr(planning, "resolve_device", lambda name: torch.device(device))
+        monkeypatch.setattr(planning, "resolve_backend", lambda name, device: name)
+        return planning._sum(config, task, blueprint, mounted, None, None).device_bytes
+
+    swaps = SideSwaps(_NoCopies(), mounted.own.weights, mounted.own.slots)
+    assert device_bytes("cuda") - device_bytes("cpu") == sum(each.nbytes for each in swaps._spare.values())

@@ -256,6 +256,17 @@ def test_a_turn_that_cannot_be_carried_out_is_refused(tmp_path: Path, turn: Turn
         session.run(dataclasses.replace(config_in(tmp_path), turn=rule))
 
 
+def test_two_entries_that_keep_one_slot_differently_are_told_apart(tmp_path: Path) -> None:
+    improve = [{"name": "adamw", "steps": 1}, {"name": "adamw", "steps": 1, "moments": "bfloat16"}]
+    with pytest.raises(UsageError) as caught:
+        _run(tmp_path, improve=improve)
+    assert str(caught.value) == (
+        "Slot 'adamw.first_moment' is declared twice, and not alike: as optimizer in float32 by adamw and as optimizer in "
+        "bfloat16 by adamw. An individual keeps it once: give two entries of one component the same settings for it, or "
+        "rename the slot in one of two plugins."
+    )
+
+
 def test_memory_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match="out of memory") as caught:
         _run(tmp_path, population={"name": "individuals", "size": 100_000_000_000})

@@ -1,5 +1,6 @@
 """Whole runs whose individuals are fetched beside the training of others: bit for bit the runs without."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 import torch
 from engine_runs import config_in, population_digest
 
+from evoweights.errors import PluginError
 from evoweights.homes.swaps import SideSwaps
+from evoweights.operators import Turn
 from evoweights.runs import session
 
 
@@ -34,13 +37,8 @@ class Late:
     synchronize = wait
 
 
-@pytest.mark.parametrize("state", ["keep", "reset", "copy"])
-@pytest.mark.parametrize("turn", ["round_robin", "all"])
-def test_a_run_with_swaps_on_the_side_is_the_run_without(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, turn: str
-) -> None:
-    changes = {"optimizer_state": state, "turn": {"name": turn}, "evaluate": {"every": 2}}
-    session.run(config_in(tmp_path / "plain", changes))
+def fetch_beside(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let runs fetch individuals beside the training of others; the rows that were fetched."""
     found, fetched = session.found, []
 
     def beside(*arguments: Any, **settings: Any) -> Any:
@@ -51,7 +49,39 @@ def test_a_run_with_swaps_on_the_side_is_the_run_without(
         return population, mounted
 
     monkeypatch.setattr(session, "found", beside)
+    return fetched
+
+
+@pytest.mark.parametrize("state", ["keep", "reset", "copy"])
+@pytest.mark.parametrize("turn", ["round_robin", "all"])
+def test_a_run_with_swaps_on_the_side_is_the_run_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, turn: str
+) -> None:
+    changes = {"optimizer_state": state, "turn": {"name": turn}, "evaluate": {"every": 2}}
+    session.run(config_in(tmp_path / "plain", changes))
+    fetched = fetch_beside(monkeypatch)
     session.run(config_in(tmp_path / "beside", changes))
     plain, other = (population_digest(tmp_path / name / "runs" / "digits") for name in ("plain", "beside"))
     assert plain == other
     assert fetched[:2] == [1, 2]
+
+
+@pytest.mark.parametrize("outcome", [RuntimeError("cannot look ahead"), Turn((99,))], ids=["raising", "impossible"])
+def test_a_turn_that_fails_only_when_it_is_asked_ahead_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: Any
+) -> None:
+    fetch_beside(monkeypatch)
+    asked: list[int] = []
+
+    def choose(self: object, generation: int, size: int, noise: object) -> Turn:
+        asked.append(generation)
+        if asked[-2:] != [0, 1] or asked.count(0) == 1:  # the whole run is planned once before it begins
+            return Turn((generation % size,))
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    rule = dataclasses.make_dataclass("Rule", [], namespace={"name": "moody", "choose": choose})()
+    with pytest.raises(PluginError, match=r"turn moody: choose (raised RuntimeError: cannot look ahead|gave .*99)"):
+        session.run(dataclasses.replace(config_in(tmp_path), turn=rule))
+    assert asked[-2:] == [0, 1]

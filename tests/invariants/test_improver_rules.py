@@ -18,7 +18,7 @@ from torch import nn
 
 from evoweights.founding import mount_blueprint
 from evoweights.mounted import Blueprint
-from evoweights.operators import Moment
+from evoweights.improvers import Moment
 from evoweights.population import Slot
 from evoweights.seeds import Noise
 from evoweights.storage.formats import from_json, tensor_chunks, to_json
@@ -64,7 +64,7 @@ def mounted_(improver, layout, *, seed=1):
 
 def stepped(improver, mounted, feed, *, first=1, count=3, backend="reference", seed=7):
     """The losses of so many steps."""
-    moments = [Moment(number, 100, Noise(seed, f"step {number}"), backend) for number in range(first, first + count)]
+    moments = [Moment(number, 100, Noise(seed, f"step {number}"), backend, Noise(seed)) for number in range(first, first + count)]
     return [improver.step(mounted, feed, moment) for moment in moments]
 
 

@@ -11,7 +11,7 @@ from evoweights.config.loading import config_from_text
 from evoweights.config.run_config import RunConfig
 from evoweights.errors import RunStopped, UsageError
 from evoweights.founding import found
-from evoweights.operators import Moment
+from evoweights.improvers import Moment
 from evoweights.population import WEIGHTS
 from evoweights.progress import Progress
 from evoweights.runs import session
@@ -46,7 +46,7 @@ def opened(task, folder, *, moments="float32"):
 def steps_(improver, mounted, feed, count):
     """The losses of some steps."""
     return [
-        improver.step(mounted, feed, Moment(step, count, Noise(5, f"step {step}"), "auto"))
+        improver.step(mounted, feed, Moment(step, count, Noise(5, f"step {step}"), "auto", Noise(5)))
         for step in range(1, count + 1)
     ]
 

@@ -45,7 +45,7 @@ def test_the_same_command_continues_where_the_checkpoint_is(tmp_path):
         assert not (run.folder / "FAILED").exists()
         found = run.checkpoints.latest()
         assert found is not None and found.step == 2
-        run.rewind(3)
+        run.rewind(3, 100)
         assert [line["generation"] for line in run.read_metrics()] == [0, 1, 2]
         assert [line["id"] for line in journal.records(run.folder / "lineage.jsonl")] == [0, 1, 2]
         assert all(math.isnan(line["loss"]) for line in run.read_metrics())

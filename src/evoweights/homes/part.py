@@ -16,8 +16,8 @@ class Part:
 
     ``weights`` are the genome, ``[size]`` in the layout's dtype. The module's parameters are views of ``compute``: the
     same tensor, or a copy in another dtype, then rounded from the genome by :meth:`refresh_`. ``gradient`` is ``[size]`` in
-    the dtype of ``compute``; ``slots`` are ``[size]`` by name; ``counters`` are the whole numbers that belong to them, such as
-    an optimizer's step count.
+    the dtype of ``compute``, or empty in a run that takes no gradients; ``slots`` are ``[size]`` by name; ``counters`` are the
+    whole numbers that belong to them, such as an optimizer's step count.
     """
 
     layout: Layout
@@ -28,6 +28,11 @@ class Part:
     counters: dict[str, int] = field(default_factory=dict)
     _live: dict[tuple[str, ...], Tensor | None] = field(default_factory=dict)
     _rounded: int = -1
+
+    @property
+    def takes_gradients(self) -> bool:
+        """Whether there is a buffer for gradients."""
+        return self.gradient.numel() == self.layout.size
 
     def refresh_(self) -> None:
         """Round the genome to what the module computes with, if it was written since the last time."""
@@ -49,14 +54,17 @@ class Part:
         return self._live[roles]
 
 
-def mount_(module: nn.Module, layout: Layout, *, device: torch.device | str) -> Part:
-    """Move the layout's parameters of ``module`` into one buffer on ``device`` and make them views of it."""
+def mount_(module: nn.Module, layout: Layout, *, device: torch.device | str, gradient: bool = True) -> Part:
+    """Move the layout's parameters of ``module`` into one buffer on ``device`` and make them views of it.
+
+    Without ``gradient`` there is no buffer for gradients, and the parameters have none.
+    """
     weights = torch.zeros(layout.size, dtype=layout.dtype, device=device)
     parameters = dict(module.named_parameters())
     with torch.no_grad():
         for segment in layout.segments:
             segment.view(weights).copy_(parameters[segment.name])
-    part = Part(layout, weights, torch.zeros_like(weights), weights)
+    part = Part(layout, weights, torch.zeros_like(weights) if gradient else weights.new_empty(0), weights)
     _attach_(module, part)
     return part
 
@@ -64,7 +72,7 @@ def mount_(module: nn.Module, layout: Layout, *, device: torch.device | str) -> 
 def compute_in_(module: nn.Module, part: Part, dtype: torch.dtype) -> None:
     """Let a mounted module compute with a copy of its genome in ``dtype``; its gradient has that dtype too."""
     if dtype != part.compute.dtype:
-        part.compute, part.gradient = part.weights.to(dtype), torch.zeros_like(part.weights, dtype=dtype)
+        part.compute, part.gradient = part.weights.to(dtype), torch.zeros_like(part.gradient, dtype=dtype)
         _attach_(module, part)
 
 
@@ -74,7 +82,8 @@ def _attach_(module: nn.Module, part: Part) -> None:
         parameter = parameters[segment.name]
         parameter.grad = None
         parameter.data = segment.view(part.compute)
-        parameter.grad = None if segment.role == "frozen" else segment.view(part.gradient)
+        has_gradient = segment.role != "frozen" and part.takes_gradients
+        parameter.grad = segment.view(part.gradient) if has_gradient else None
 
 
 def check_mounted(module: nn.Module, part: Part) -> None:
@@ -91,10 +100,10 @@ def check_mounted(module: nn.Module, part: Part) -> None:
                 f"Parameter {segment.name!r} has left its genome: its storage was replaced. Do not call .to() or "
                 "assign .data on a mounted module; change values in place instead."
             )
+        if segment.role == "frozen" or not part.takes_gradients:
+            continue
         gradient = parameters[segment.name].grad
-        at_home = segment.role == "frozen" or (
-            gradient is not None and gradient.data_ptr() == segment.view(part.gradient).data_ptr()
-        )
+        at_home = gradient is not None and gradient.data_ptr() == segment.view(part.gradient).data_ptr()
         if not at_home and segment.count:
             raise UsageError(
                 f"The gradient of {segment.name!r} has left its genome, so nothing was learned from it. A task must not call "

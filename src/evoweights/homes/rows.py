@@ -18,9 +18,14 @@ HOMES = ("auto", "device", "host", "disk")
 class _MemoryRows:
     """N rows in one tensor; in host memory it is pinned where there is CUDA."""
 
-    def __init__(self, size: int, genes: int, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, table: Tensor) -> None:
+        self.table = table
+
+    @classmethod
+    def make(cls, size: int, genes: int, dtype: torch.dtype, device: torch.device) -> "_MemoryRows":
+        """New rows of zeros."""
         pin = device.type == "cpu" and torch.cuda.is_available()
-        self.table = torch.zeros(size, genes, dtype=dtype, device=device, pin_memory=pin)
+        return cls(torch.zeros(size, genes, dtype=dtype, device=device, pin_memory=pin))
 
     def row(self, index: int) -> Tensor:
         """Row ``index``, to read or write."""
@@ -65,7 +70,10 @@ class Event(Protocol):
 
 @final
 class Rows:
-    """Named tensors of N individuals. Each has a version, a number that changes when it is written."""
+    """Named tensors of N individuals. Each has a version, a number that changes when it is written.
+
+    ``only`` are tensors that exist already and are those of the one individual there is.
+    """
 
     def __init__(
         self,
@@ -76,15 +84,18 @@ class Rows:
         home: str,
         device: torch.device,
         folder: Path,
+        only: Mapping[str, Tensor],
     ) -> None:
         self.names = tuple(dtypes)
         where = device if home == "device" else torch.device("cpu")
-        self._tables: dict[str, _MemoryRows | _DiskRows] = {
-            name: _DiskRows(size, genes, dtype, folder, name)
-            if home == "disk"
-            else _MemoryRows(size, genes, dtype, where)
-            for name, dtype in dtypes.items()
-        }
+        self._tables: dict[str, _MemoryRows | _DiskRows] = {}
+        for name, dtype in dtypes.items():
+            if name in only:
+                self._tables[name] = _MemoryRows(only[name][None])
+            elif home == "disk":
+                self._tables[name] = _DiskRows(size, genes, dtype, folder, name)
+            else:
+                self._tables[name] = _MemoryRows.make(size, genes, dtype, where)
         self._versions: Counter[tuple[int, str]] = Counter()
         self._writing: dict[tuple[int, str], Event] = {}
 
@@ -105,6 +116,11 @@ class Rows:
     def write_later(self, index: int, names: Iterable[str], event: Event) -> None:
         """These tensors are written by ``event``; :meth:`row` waits for it."""
         self._writing |= {(index, name): event for name in names}
+
+
+def is_mounted_in_place(size: int, home: str, device: torch.device) -> bool:
+    """Whether the individuals' tensors can be the live module's own: a single one that lives where it trains."""
+    return size == 1 and (home == "device" or (home == "host" and device.type == "cpu"))
 
 
 def resolve_home(home: str, size_bytes: int, device: torch.device) -> str:

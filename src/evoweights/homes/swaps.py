@@ -48,6 +48,12 @@ class Swaps(Protocol):
         ...
 
 
+def copy_(target: Tensor, source: Tensor) -> None:
+    """Copy, unless both are one memory: then nothing is written."""
+    if target.data_ptr() != source.data_ptr():
+        target.copy_(source)
+
+
 @final
 class PlainSwaps:
     """One copy after the other."""
@@ -59,15 +65,15 @@ class PlainSwaps:
 
     def load_(self, weights: Tensor, slots: dict[str, Tensor], rows: Rows, index: int) -> None:
         """Copy everything in."""
-        weights.copy_(rows.row(index))
+        copy_(weights, rows.row(index))
         for name, slot in slots.items():
-            slot.copy_(rows.row(index, name))
+            copy_(slot, rows.row(index, name))
 
     def store(self, weights: Tensor, slots: dict[str, Tensor], rows: Rows, index: int) -> None:
         """Copy everything home."""
-        rows.row(index).copy_(weights)
+        copy_(rows.row(index), weights)
         for name, slot in slots.items():
-            rows.row(index, name).copy_(slot)
+            copy_(rows.row(index, name), slot)
 
 
 @final

@@ -60,19 +60,21 @@ def mounted_buffers(mounted: Mounted) -> list[torch.Tensor]:
 
 
 def step_bytes(task: Task, mounted: Mounted) -> int:
-    """The most memory that one training step on a mounted individual needs beyond its buffers.
+    """The most memory that one training step on a mounted individual needs beyond its buffers; where no gradients are
+    taken, that one batch needs to be scored.
 
     On CUDA devices it is what torch's allocator says, otherwise the sum of the tensors.
     """
     feed, device = Feed(task, Progress()), mounted.own.weights.device
+    step = feed.add_gradient_ if mounted.own.takes_gradients else lambda mounted: feed.draw(mounted).scores()
     mounted.refresh_()
     if device.type == "cuda":
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
-        feed.add_gradient_(mounted)
+        step(mounted)
         return torch.cuda.max_memory_allocated(device) - before
     with _Counting(mounted_buffers(mounted)) as counted:
-        feed.add_gradient_(mounted)
+        step(mounted)
     return counted.peak
 
 

@@ -10,8 +10,9 @@ import torch
 from evoweights.config.run_config import RunConfig
 from evoweights.contract import calling
 from evoweights.founding import check_kernel, collect_slots, mount_blueprint
+from evoweights.improvers import Improver, Moment, NonFiniteStep
 from evoweights.mounted import Blueprint, Mounted
-from evoweights.operators import GeneOperator, Improver, Moment, NonFiniteStep
+from evoweights.operators import GeneOperator
 from evoweights.population import resolve_home
 from evoweights.progress import Progress
 from evoweights.runs.estimate import Estimate
@@ -84,7 +85,7 @@ def _seconds_per_step(task: Task, mounted: Mounted, improver: Improver) -> float
             started = time.perf_counter()
         try:
             with calling(f"improve {improver.name}: a first step"):
-                improver.step(mounted, feed, Moment(step, TIMED_STEPS + 1, noise.at(step), "auto"))
+                improver.step(mounted, feed, Moment(step, TIMED_STEPS + 1, noise.at(step), "auto", noise))
         except NonFiniteStep:
             return None
         if device.type == "cuda":

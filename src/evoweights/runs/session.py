@@ -135,7 +135,7 @@ def open_engine(
     if checkpoint is None and any(True for _ in folder.read_metrics()):
         _LOG.warning("%s has no checkpoint: it starts again from generation 0", folder.folder)
     folder.checkpoints.check_space(world.nbytes())
-    folder.rewind(world.progress.generation)
+    folder.rewind(world.progress.generation, world.progress.step)
     info = RunInfo(
         name=folder.name,
         folder=folder.folder,

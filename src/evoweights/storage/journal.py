@@ -34,20 +34,20 @@ def last(path: Path) -> dict[str, Any] | None:
     return record
 
 
-def rewind(path: Path, generation: float) -> None:
-    """Drop the lines of ``generation`` and later, and those that are not whole; lines that name none stay."""
+def rewind(path: Path, limit: float, *, key: str = "generation") -> None:
+    """Drop the lines whose ``key`` is ``limit`` or more, and those that are not whole; lines without it stay."""
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-    kept = [line for line in lines if _is_before(line, generation)]
+    kept = [line for line in lines if _is_before(line, key, limit)]
     if len(kept) != len(lines):
         durable.replace_file(path, kept)
 
 
-def _is_before(line: bytes, generation: float) -> bool:
+def _is_before(line: bytes, key: str, limit: float) -> bool:
     record = _parsed(line)
     if record is None:
         return False
-    number = record.get("generation", -math.inf)
-    return isinstance(number, int | float) and number < generation
+    number = record.get(key, -math.inf)
+    return isinstance(number, int | float) and number < limit
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:

@@ -30,6 +30,7 @@ from evoweights.storage.run_parts import (
     LOG,
     METRICS,
     OVERRIDES,
+    STEPS,
     TENSORBOARD,
     problems,
     read_facts,
@@ -166,15 +167,25 @@ class RunDirectory:
         with durable.disk_errors(f"{self.folder / LINEAGE}"):
             journal.append(self.folder / LINEAGE, record)
 
+    def append_step(self, record: Mapping[str, Any]) -> None:
+        """Add one line to ``steps.jsonl``, as in :meth:`append_metrics`."""
+        with durable.disk_errors(f"{self.folder / STEPS}"):
+            journal.append(self.folder / STEPS, record)
+
+    def read_steps(self) -> Iterator[dict[str, Any]]:
+        """The lines of ``steps.jsonl``."""
+        return journal.records(self.folder / STEPS)
+
     def read_metrics(self) -> Iterator[dict[str, Any]]:
         """The lines of ``metrics.jsonl``; a line that is just being written is left out."""
         return journal.records(self.folder / METRICS)
 
-    def rewind(self, generation: float) -> None:
-        """Drop what was recorded of ``generation`` and later: it is done again after a resume."""
+    def rewind(self, generation: float, step: float) -> None:
+        """Drop what was recorded of ``generation`` and later, and of steps after ``step``: it is done again after a resume."""
         with durable.disk_errors(f"{self.folder}"):
             for name in (METRICS, LINEAGE):
                 journal.rewind(self.folder / name, generation)
+            journal.rewind(self.folder / STEPS, step + 1, key="step")
 
     def save_best(self, tensors: "Mapping[str, Tensor]", meta: Mapping[str, Any]) -> None:
         """Put a new best individual in ``best/``; see :func:`evoweights.storage.best.save_best`."""
@@ -219,10 +230,10 @@ class RunDirectory:
         durable.write_text(self.folder / OVERRIDES, "".join(f"{each}\n" for each in overrides))
         durable.write_json(self.folder / ENVIRONMENT, environment)
         durable.remove(self.folder / FAILED)
-        self.rewind(math.inf)
+        self.rewind(math.inf, math.inf)
 
     def _sync_journals(self) -> None:
         """See that a checkpoint is never newer on the disk than the records of what led to it."""
-        for name in (METRICS, LINEAGE):
+        for name in (METRICS, LINEAGE, STEPS):
             if (self.folder / name).exists():
                 durable.sync_file(self.folder / name)

@@ -11,7 +11,7 @@ from evoweights.storage.formats import from_json
 from evoweights.storage.run_lock import HOLDER, LOCK
 
 CONFIG, OVERRIDES, ENVIRONMENT = "config.yaml", "overrides.txt", "environment.json"
-METRICS, LINEAGE, LOG = "metrics.jsonl", "lineage.jsonl", "log.txt"
+METRICS, LINEAGE, STEPS, LOG = "metrics.jsonl", "lineage.jsonl", "steps.jsonl", "log.txt"
 CHECKPOINTS, BEST, TENSORBOARD, TASK, POPULATION = "checkpoints", "best", "tb", "task", "population"
 DONE, FAILED = "DONE", "FAILED"
 
@@ -24,6 +24,7 @@ _FILES = {
     ENVIRONMENT: "Delete it: it is written again when the run continues.",
     METRICS: _RECORD,
     LINEAGE: _RECORD,
+    STEPS: _RECORD,
     LOG: _RECORD,
     DONE: "Delete it: `evoweights resume` then sees from the checkpoints whether anything is left to do.",
     FAILED: _NOTE,
