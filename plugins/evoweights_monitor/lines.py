@@ -37,20 +37,20 @@ def start_lines(info: RunInfo) -> list[str]:
 
 
 def generation_line(progress: Progress, record: GenerationRecord, *, now: float) -> str:
-    """One generation on one line; ``progress`` has taken the record in."""
+    """One generation on one line, without training in a run that has none; ``progress`` has taken the record in."""
     info = progress.info
     best = "" if record.best_row is None else f" ({info.individual} {record.best_row})"
     who = rows_text((each.row for each in record.improved), info.individual)
+    training = [who, f"train loss {loss_text(mean_train_loss(record))}"]
     parts = [
-        f"{generation_text(info, record.generation)}: {who}",
-        f"train loss {loss_text(mean_train_loss(record))}",
+        *(training if info.total_steps else []),
         f"best validation loss {loss_text(record.best_fitness)}{best}",
         f"distance {loss_text(record.distance)}",
-        f"{rate_text(progress.tokens_per_second)} {info.unit}/s",
+        *([f"{rate_text(progress.tokens_per_second)} {info.unit}/s"] if info.total_steps else []),
         f"{duration_text(now - progress.started)} elapsed",
         f"{duration_text(progress.seconds_left(now))} left",
     ]
-    return ", ".join(parts)
+    return f"{generation_text(info, record.generation)}: {', '.join(parts)}"
 
 
 def stopped_warning(info: RunInfo, record: ImproveRecord) -> str | None:

@@ -27,7 +27,9 @@ def panel(progress: Progress, *, now: float) -> Panel:
         Text(_place(progress)),
         _bar(progress),
         Text(_pace(progress, now)),
-        _line(f"{info.individual}, validation (training) loss, * best{some}", style="dim"),
+        _line(
+            f"{info.individual}, validation {'(training) ' if info.total_steps else ''}loss, * best{some}", style="dim"
+        ),
         Columns([_cell(progress, row) for row in rows], equal=True, padding=(0, 3)),
     ]
     if progress.event:
@@ -82,13 +84,14 @@ def _bar(progress: Progress) -> Table:
 def _pace(progress: Progress, now: float) -> str:
     age = None if progress.checkpoint_at is None else now - progress.checkpoint_at
     checkpoint = "none yet" if age is None else f"{duration_text(age)} ago"
-    speed, left = rate_text(progress.tokens_per_second), duration_text(progress.seconds_left(now))
-    return f"{speed} {progress.info.unit}/s, {left} left, checkpoint {checkpoint}"
+    speed = f"{rate_text(progress.tokens_per_second)} {progress.info.unit}/s, " if progress.info.total_steps else ""
+    return f"{speed}{duration_text(progress.seconds_left(now))} left, checkpoint {checkpoint}"
 
 
 def _cell(progress: Progress, row: int) -> Text:
     is_best, is_acting = row == progress.best_row, progress.turn is not None and progress.turn.row == row
-    losses = f"{loss_text(progress.validation[row])} ({loss_text(progress.train[row])})"
+    training = f" ({loss_text(progress.train[row])})" if progress.info.total_steps else ""
+    losses = f"{loss_text(progress.validation[row])}{training}"
     style = "red" if row in progress.failed else "green" if is_best else "bold" if is_acting else ""
     width = len(str(progress.info.size - 1))
     return Text(f"{'*' if is_best else ' '}{row:>{width}} {losses}", style=style, no_wrap=True)

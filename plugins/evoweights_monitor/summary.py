@@ -33,10 +33,18 @@ def result_lines(info: RunInfo, result: RunResult) -> list[str]:
     ]
     if compare := references_text(result.references or info.references):
         lines.append(f"to compare: {compare}")
-    speed = f"{rate_text(result.tokens_per_second)} {info.unit}/s while training"
-    spent = f"{result.tokens:,} {info.unit} in {duration_text(result.seconds)}"
-    lines.append(f"{spent} ({speed}), peak memory {memory_text(result.peak_memory_bytes)}")
+    lines.append(f"{_spent(info, result)}, peak memory {memory_text(result.peak_memory_bytes)}")
     return lines
+
+
+def _spent(info: RunInfo, result: RunResult) -> str:
+    """The work that was done; where nothing trains, that is evaluations."""
+    time = duration_text(result.seconds)
+    if not info.total_steps:
+        speed = rate_text(result.evaluations / result.seconds if result.seconds else None)
+        return f"{result.evaluations:,} evaluations in {time} ({speed} a second)"
+    speed = f"{rate_text(result.tokens_per_second)} {info.unit}/s while training"
+    return f"{result.tokens:,} {info.unit} in {time} ({speed})"
 
 
 def _when(generation: int) -> str:

@@ -1,11 +1,12 @@
 """The observer that writes TensorBoard event files."""
 
 import logging
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from evoweights.hookspecs import hookimpl
 from evoweights.runs.environment import peak_memory_bytes
@@ -21,12 +22,15 @@ _LOG = logging.getLogger("evoweights.tensorboard")
 
 @dataclass
 class _Session:
+    """The open file, and what improvers have reported in this generation, by tag."""
+
     writer: "SummaryWriter | None" = None
+    reported: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class TensorBoard:
-    """Writes losses, the best, distances, jumps, times, throughput and memory for TensorBoard, by generation.
+    """Writes losses, the best, distances, jumps, times, throughput, memory and what improvers report, by generation.
 
     A run that continues hides what was written of generations that are computed again. If the files cannot be
     written (a full disk), one warning is logged and the rest of the run goes without.
@@ -46,10 +50,19 @@ class TensorBoard:
         self._guarded(lambda: self._open(info))
 
     @hookimpl
+    def step_reported(self, entry: str, report: "Mapping[str, Any]") -> None:
+        """Keep the single numbers of a report; a generation's mean of each is written at its end."""
+        for key, value in report.items():
+            if isinstance(value, int | float) and math.isfinite(value):
+                self._session.reported.setdefault(f"{entry.split('-', 1)[-1]}/{key}", []).append(float(value))
+
+    @hookimpl
     def generation_finished(self, info: "RunInfo", record: "GenerationRecord") -> None:
         """Write a generation's scalars, down to the disk."""
         if (writer := self._session.writer) is not None:
-            self._guarded(lambda: _write(writer, info, record))
+            reported = {tag: sum(values) / len(values) for tag, values in self._session.reported.items()}
+            self._guarded(lambda: _write(writer, [*scalars(info, record), *reported.items()], record.generation))
+        self._session.reported.clear()
 
     @hookimpl
     def run_finished(self, info: "RunInfo", result: "RunResult") -> None:
@@ -91,9 +104,9 @@ class TensorBoard:
                     writer.close()
 
 
-def _write(writer: "SummaryWriter", info: "RunInfo", record: "GenerationRecord") -> None:
-    for tag, value in scalars(info, record):
-        writer.add_scalar(tag, value, record.generation)
+def _write(writer: "SummaryWriter", values: "Iterable[tuple[str, float]]", generation: int) -> None:
+    for tag, value in values:
+        writer.add_scalar(tag, value, generation)
     # The writer has a thread of its own; flushing now makes its errors those of this generation.
     writer.flush()
 

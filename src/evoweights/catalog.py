@@ -1,19 +1,22 @@
 """The catalog of components: what exists, under which name, from whom, with which settings.
 
-A component is a frozen dataclass. Its fields are its settings, made with :func:`setting`; its class attributes ``name``
-and ``source`` say what a configuration calls it and where it was published; its docstring says what it does. Validation,
-``evoweights operators``, the documentation and the tests all read this one description.
+A component is a frozen dataclass. Its fields are its settings, made with :func:`setting`, or with :func:`part` if they hold
+another component; its class attributes ``name`` and ``source`` say what a configuration calls it and where it was
+published; its docstring says what it does. Validation, ``evoweights operators``, the documentation and the tests all read
+this one description.
 """
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, cast
 
 from evoweights.errors import PluginError, UsageError, did_you_mean
 
 KINDS = ("task", "population", "turn", "improve", "operator", "select", "observer")
+"""The kinds that the engine calls; plugins may open more."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -33,6 +36,26 @@ def setting(
     if default is dataclasses.MISSING:
         return field(metadata=facts)
     return field(default=default, metadata=facts)
+
+
+def part(kind: str, default: Callable[[], Any], doc: str) -> Any:
+    """A field of a component that holds another component, of the given kind.
+
+    ``default`` makes the one that is there if none is asked for: its class, or any function of no arguments. A
+    configuration gives a part as a mapping, ``{name: low_rank, rank: 2}``, or by its name alone, ``low_rank``. A mapping
+    without a name is about the default component. What is left out is as in the default if that is of the same name, and
+    else as the component declares.
+    """
+    return field(default_factory=default, metadata={"doc": doc, "kind": kind})
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of component, what its components do, and who opened it."""
+
+    name: str
+    doc: str
+    provider: str
 
 
 @dataclass(frozen=True)
@@ -77,6 +100,12 @@ class Catalog:
     def __init__(self) -> None:
         self._entries: dict[tuple[str, str], Entry] = {}
         self._presets: dict[str, Preset] = {}
+        self._kinds = {name: Kind(name, "a section of a configuration", "evoweights") for name in KINDS}
+
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """Every kind by name: the engine's, then those of plugins in the order of opening."""
+        return MappingProxyType(self._kinds)
 
     def registrar(self, provider: str) -> "Registrar":
         """The face of the catalog that one plugin's ``register`` hook is given."""
@@ -84,7 +113,8 @@ class Catalog:
 
     def entries(self, kind: str | None = None) -> Iterator[Entry]:
         """Components of one kind (all kinds if None), by kind and name."""
-        for key in sorted(self._entries, key=lambda key: (KINDS.index(key[0]), key[1])):
+        order = list(self._kinds)
+        for key in sorted(self._entries, key=lambda key: (order.index(key[0]), key[1])):
             if kind in (None, key[0]):
                 yield self._entries[key]
 
@@ -111,12 +141,12 @@ class Catalog:
             raise UsageError(f"preset: no preset is called {name!r}.{did_you_mean(name, self._presets)}")
         return self._presets[name]
 
-    def _take(self, table: dict[Any, Any], key: Any, new: "Entry | Preset") -> None:
+    def _take(self, table: dict[Any, Any], key: Any, new: "Entry | Preset | Kind") -> None:
         if old := table.get(key):
-            label = " ".join(key) if isinstance(key, tuple) else f"preset {key}"
+            label = " ".join(key) if isinstance(key, tuple) else f"{type(new).__name__.lower()} {key}"
             raise PluginError(
                 f"The name {label!r} is taken twice: by {old.provider} and by {new.provider}. "
-                "Remove one of the two plugins from the configuration, or rename the component."
+                "Remove one of the two plugins from the configuration, or rename what one of them offers."
             )
         table[key] = new
 
@@ -128,6 +158,18 @@ class Registrar:
     catalog: Catalog
     provider: str
 
+    def kind(self, name: str, doc: str) -> None:
+        """Open a kind of component, which parts of components may be of; any plugin may then add to it.
+
+        Raises:
+            PluginError: no usable name, no ``doc``, or the kind exists.
+        """
+        if not (_NAME.fullmatch(name) and doc):
+            raise PluginError(
+                f"{self.provider}: kind {name!r}: needs a name like 'my_kind', and a text that says what it is."
+            )
+        self.catalog._take(self.catalog._kinds, name, Kind(name, doc, self.provider))
+
     def add(self, kind: str, component: type) -> None:
         """Offer a component.
 
@@ -135,10 +177,12 @@ class Registrar:
             PluginError: unknown kind, no frozen dataclass, no usable ``name``, ``source`` or docstring, or the name is taken.
         """
         where = f"{self.provider}: component {component!r}"
-        if kind not in KINDS:
-            raise PluginError(f"{where}: unknown kind {kind!r}.{did_you_mean(kind, KINDS)}")
         if not (dataclasses.is_dataclass(component) and cast(Any, component).__dataclass_params__.frozen):
             raise PluginError(f"{where}: must be a frozen dataclass. Decorate it with @dataclass(frozen=True).")
+        for each in (kind, *(held.metadata.get("kind", kind) for held in dataclasses.fields(component))):
+            if each not in self.catalog.kinds:
+                known = did_you_mean(each, self.catalog.kinds)
+                raise PluginError(f"{where}: no kind {each!r} is open; catalog.kind() opens one.{known}")
         name, source = getattr(component, "name", None), getattr(component, "source", None)
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise PluginError(f"{where}: needs a class attribute `name` like 'my_operator', found {name!r}.")

@@ -9,7 +9,8 @@ import torch
 
 from evoweights.errors import EvoweightsError, PluginError, ResourceError
 from evoweights.improvers import NonFiniteStep
-from evoweights.operators import Turn
+from evoweights.operators import Turn, TurnRule
+from evoweights.seeds import Noise
 
 _LOG = logging.getLogger("evoweights")
 
@@ -35,21 +36,25 @@ def calling(what: str) -> Iterator[None]:
         _LOG.info("%s raised", what, exc_info=True)
         at = traceback.extract_tb(error.__traceback__)[-1]
         raise PluginError(
-            f"{what} raised {type(error).__name__}: {error} ({at.filename}, line {at.lineno}). The traceback is in log.txt; "
-            "the last checkpoint is intact."
+            f"{what} raised {type(error).__name__}: {error} ({at.filename}, line {at.lineno}). A run has the traceback "
+            "in its log.txt, and its last checkpoint is intact."
         ) from error
 
 
-def checked_turn(turn: Turn, size: int) -> Turn:
-    """``turn`` as it is, if it can be carried out in a population of ``size``.
+def chosen_turn(rule: TurnRule, generation: int, size: int, noise: Noise) -> Turn:
+    """The turn of a generation in a population of ``size``, if it can be carried out.
 
     Raises:
-        PluginError: a row that is not there, or steps that are no whole number.
+        PluginError: the rule raised, or gave a row that is not there, or steps that are no whole number.
     """
-    rows_are_fine = all(type(row) is int and 0 <= row < size for row in turn.rows)
-    steps_are_fine = turn.steps is None or (type(turn.steps) is int and turn.steps >= 0)
+    with calling(f"turn {rule.name}: choose"):
+        turn = rule.choose(generation, size, noise)
+        rows_are_fine = all(type(row) is int and 0 <= row < size for row in turn.rows)
+        steps_are_fine = turn.steps is None or (type(turn.steps) is int and turn.steps >= 0)
     if not (rows_are_fine and steps_are_fine):
-        raise PluginError(f"gave {turn}; rows are whole numbers from 0 to {size - 1}, steps a whole number or None.")
+        raise PluginError(
+            f"turn {rule.name}: choose gave {turn}; rows are whole numbers from 0 to {size - 1}, steps a whole number or None."
+        )
     return turn
 
 

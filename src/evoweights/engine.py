@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn
 
 from evoweights.config.run_config import RunConfig
-from evoweights.contract import calling, checked_turn
+from evoweights.contract import chosen_turn
 from evoweights.diversity import distance
 from evoweights.errors import DivergedError, ResourceError, RunStopped
 from evoweights.operators import Scene
@@ -111,9 +111,7 @@ class Engine:
         )
 
     def _plan(self, generation: int, noise: Noise) -> TurnProgress:
-        rule, size = self.config.turn, self.world.population.size
-        with calling(f"turn {rule.name}: choose"):
-            plan = checked_turn(rule.choose(generation, size, noise.at("turn")), size)
+        plan = chosen_turn(self.config.turn, generation, self.world.population.size, noise.at("turn"))
         healthy = self.world.population.healthy()
         return TurnProgress(tuple(row for row in plan.rows if row in healthy), plan.steps, plan.varies)
 
@@ -137,7 +135,10 @@ class Engine:
         )
 
     def _score(self, generation: int) -> None:
-        if not evaluate(self.world.population, self.world.mounted, self.task, stop=self.stop):
+        unknown = self.world.population.unknown()
+        is_done = evaluate(self.world.population, self.world.mounted, self.task, stop=self.stop)
+        self.world.progress.evaluations += len(unknown) - len(self.world.population.unknown())
+        if not is_done:
             self._stop_here()
         self._refuse_if_all_failed(generation)
         self.world.champion = crown(

@@ -53,7 +53,7 @@ class RunInUseError(EvoweightsError):
 
 
 class RunStopped(EvoweightsError):
-    """The run was asked to stop and ended with a checkpoint; the same command continues it.
+    """The run was asked to stop and ended with a checkpoint, or at once if asked again; the same command continues it.
 
     ``exit_code`` is 130 after Ctrl-C (SIGINT) and 143 after SIGTERM.
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from evoweights.errors import PluginError, UsageError
-from evoweights.genome import layout_of
+from evoweights.genome import Layout, layout_of
 from evoweights.homes.part import mount_
 from evoweights.homes.swaps import CudaSide, SideSwaps
 from evoweights.improvers import Improver, uses_gradient
@@ -22,17 +22,19 @@ def collect_slots(components: Sequence[Improver | PairOperator]) -> tuple[Slot, 
     """The slots that components declare, each once.
 
     Raises:
-        UsageError: two components want one name in different roles.
+        UsageError: two components want one name in different roles or types.
     """
-    slots: dict[str, Slot] = {}
+    slots: dict[str, tuple[Slot, str]] = {}
     for component in components:
         for slot in component.slots:
-            if slots.setdefault(slot.name, slot) != slot:
+            old, owner = slots.setdefault(slot.name, (slot, component.name))
+            if old != slot:
                 raise UsageError(
-                    f"Slot {slot.name!r} is declared as {slots[slot.name].role} and as {slot.role} "
-                    f"(by {component.name}). Rename it in one of the two plugins."
+                    f"Slot {slot.name!r} is declared twice, and not alike: as {old.role} in {old.dtype} by {owner} and as "
+                    f"{slot.role} in {slot.dtype} by {component.name}. An individual keeps it once: give two entries of one "
+                    "component the same settings for it, or rename the slot in one of two plugins."
                 )
-    return tuple(slots.values())
+    return tuple(slot for slot, _ in slots.values())
 
 
 def found(
@@ -52,13 +54,7 @@ def found(
     """
     mounted = mount_blueprint(blueprint, device, improvers=improvers)
     for operator in operators:
-        if isinstance(operator, GeneOperator):
-            check_kernel(operator)
-        if not mounted.own.layout.scope(operator.scope, where=f"operator {operator.name}: scope"):
-            raise UsageError(
-                f"operator {operator.name}: scope {operator.scope!r} holds no gene that an individual owns. Its own segments "
-                f"are {', '.join(sorted({each.role for each in mounted.own.layout.segments}))}; the rest is shared or frozen."
-            )
+        _check_operator(operator, mounted.own.layout)
     population = Population(
         mounted.own.layout,
         blueprint.size,
@@ -86,6 +82,17 @@ def found(
     if device.type == "cuda" and population.home == "host":
         mounted.swaps = SideSwaps(CudaSide(device), mounted.own.weights, mounted.own.slots)
     return population, mounted
+
+
+def _check_operator(operator: PairOperator, layout: Layout) -> None:
+    """See that an operator can act on genomes of ``layout``."""
+    if isinstance(operator, GeneOperator):
+        check_kernel(operator)
+    if not layout.scope(operator.scope, where=f"operator {operator.name}: scope"):
+        raise UsageError(
+            f"operator {operator.name}: scope {operator.scope!r} holds no gene that an individual owns. Its own segments "
+            f"are {', '.join(sorted({each.role for each in layout.segments}))}; the rest is shared or frozen."
+        )
 
 
 def check_kernel(operator: GeneOperator) -> None:

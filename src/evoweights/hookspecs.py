@@ -34,8 +34,13 @@ def step_finished(info: "RunInfo", generation: int, row: int, step: int, loss: f
 
 
 @hookspec
-def step_reported(info: "RunInfo", generation: int, row: int, step: int, report: "Mapping[str, Any]") -> None:
-    """An improver said something of the step that is done, as JSON values; it is a line of ``steps.jsonl`` as well."""
+def step_reported(
+    info: "RunInfo", generation: int, row: int, step: int, entry: str, report: "Mapping[str, Any]"
+) -> None:
+    """An improver said something of the step that is done, as JSON values; it is a line of ``steps.jsonl`` as well.
+
+    ``entry`` is its place and name in the configuration, such as ``0-es``.
+    """
 
 
 @hookspec

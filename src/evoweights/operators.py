@@ -50,7 +50,10 @@ class TurnRule(Protocol):
     source: ClassVar[str]
 
     def choose(self, generation: int, size: int, noise: Noise) -> Turn:
-        """The turn of ``generation`` (from 0) in a population of ``size`` individuals."""
+        """The turn of ``generation`` (from 0) in a population of ``size`` individuals.
+
+        A function of its arguments alone: it is asked of generations to come, in any order and more than once.
+        """
         ...
 
 

@@ -135,6 +135,10 @@ class Population:
         """The rows that have not failed."""
         return [row for row, individual in enumerate(self.individuals) if not individual.failed]
 
+    def unknown(self) -> list[int]:
+        """The rows whose weights have changed since they were measured."""
+        return [row for row, individual in enumerate(self.individuals) if individual.is_unknown]
+
     def fitness(self) -> list[float]:
         """Each row's fitness; NaN where it is unknown or failed."""
         return [math.nan if individual.failed else individual.fitness for individual in self.individuals]

@@ -25,12 +25,14 @@ class TurnProgress:
 @dataclass
 class Progress:
     """Counters of a run. ``step`` counts gradient steps, ``ticks`` steps and generations (it numbers checkpoints),
-    ``batches`` is the position in the data; ``recent`` are the last losses of the turn before."""
+    ``batches`` is the position in the data, ``evaluations`` how often an individual was measured; ``recent`` are the last
+    losses of the turn before."""
 
     generation: int = 0
     step: int = 0
     ticks: int = 0
     batches: int = 0
+    evaluations: int = 0
     seconds: float = 0.0
     improve_seconds: float = 0.0
     recent: list[float] = field(default_factory=list)

@@ -98,7 +98,8 @@ class IndividualSummary:
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a finished run ended; ``generates`` and ``exports`` say what its task can do with the best individual."""
+    """How a finished run ended; ``generates`` and ``exports`` say what its task can do with the best individual, and
+    ``evaluations`` how often an individual was measured."""
 
     table: tuple[IndividualSummary, ...]
     best_row: int
@@ -112,3 +113,4 @@ class RunResult:
     references: Mapping[str, float] = field(default_factory=dict)
     generates: bool = False
     exports: bool = False
+    evaluations: int = 0

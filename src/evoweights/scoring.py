@@ -64,7 +64,7 @@ def evaluate(population: Population, mounted: Mounted, task: Task, *, stop: Call
     The individual that was being measured then stays unknown; those before it are measured. A fitness that is NaN or
     infinite makes the individual ``failed``: it never leads, wins or trains until an operator has given it new weights.
     """
-    for row in [row for row, individual in enumerate(population.individuals) if individual.is_unknown]:
+    for row in population.unknown():
         mounted.show(population, row)
         individual = population.individuals[row]
         try:
@@ -87,10 +87,13 @@ def evaluate(population: Population, mounted: Mounted, task: Task, *, stop: Call
 
 @contextmanager
 def _left_on(stop: Callable[[], int], module: nn.Module) -> Iterator[None]:
-    """Let whoever calls the module, or one of the parts it consists of, be interrupted as soon as ``stop`` asks for it."""
+    """Let whoever calls the module, or one of the parts it consists of, be interrupted as soon as ``stop`` asks for it.
+
+    What is compiled is not interrupted inside: a graph that asked would have to be made anew for every evaluation.
+    """
 
     def check(*_: object) -> None:
-        if stop():
+        if not torch.compiler.is_compiling() and stop():
             raise _AskedToStop
 
     check()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from evoweights.config.run_config import Scheduled
-from evoweights.contract import calling
+from evoweights.contract import calling, chosen_turn
 from evoweights.improvers import Improver, Moment, NonFiniteStep
 from evoweights.mounted import Mounted
 from evoweights.operators import TurnRule
@@ -56,17 +56,31 @@ class Feed:
 
     def add_gradient_(self, mounted: Mounted) -> Tensor:
         """Backward through the loss on the next batch, piece by piece; the loss."""
-        losses = []
+        losses, sums = [], {}
         for piece, share in self.task.pieces(self._next_batch(mounted)):
+            if losses:
+                _set_aside_(mounted, sums)
             loss = self.task.loss(mounted.module, piece) * share
             loss.backward()
             losses.append(loss.detach())
+        if sums:
+            _set_aside_(mounted, sums)
+        for number, total in sums.items():
+            mounted.parts[number].gradient.copy_(total)
         return torch.stack(losses).sum()
 
     def _next_batch(self, mounted: Mounted) -> Any:
         mounted.refresh_()
         self.progress.batches += 1
         return self.task.batch(self.progress.batches - 1)
+
+
+def _set_aside_(mounted: Mounted, sums: dict[int, Tensor]) -> None:
+    """Move gradients below float32 to sums in float32, by part: each addition to one in bfloat16 would round it to 8 bits."""
+    for number, part in enumerate(mounted.parts):
+        if part.gradient.dtype.itemsize < 4:
+            sums[number] = sums[number].add_(part.gradient) if number in sums else part.gradient.float()
+            part.gradient.zero_()
 
 
 @dataclass(frozen=True)
@@ -108,7 +122,12 @@ class Training:
             number = progress.step + 1
             buffers = world.mounted.buffers()  # a loss that is not finite has been through running statistics already
             reports: list[Mapping[str, Any]] = []
-            moment = moment_of(self.info, entry.label, row, number, here, self.backend, report=reports.append)
+            moment = moment_of(
+                *(entry.label, row, number, here),
+                total_steps=self.info.total_steps,
+                backend=self.backend,
+                report=reports.append,
+            )
             try:
                 with calling(f"improve {improver.name}: step {number} of individual {row}"):
                     loss = float(improver.step(world.mounted, feed, moment))
@@ -121,18 +140,23 @@ class Training:
             self._record(reports, generation, row, number, entry.label)
             self.hooks.call("step_finished", info=self.info, generation=generation, row=row, step=number, loss=loss)
             if self.stop():
-                world.mounted.store(world.population)
+                self._store(improver)
                 self.stop_here()
-        world.mounted.store(world.population)
+        self._store(improver)
         record = self._close_turn(generation, turn, row, stopped, time.perf_counter() - started)
         turn.improved.append(record)
         self.hooks.call("individual_improved", info=self.info, record=record)
 
     def _record(self, reports: Sequence[Mapping[str, Any]], generation: int, row: int, step: int, entry: str) -> None:
         """Keep and show what an improver said of a step that is done."""
+        where = {"generation": generation, "step": step, "row": row, "entry": entry}
         for report in reports:
-            self.record({"generation": generation, "step": step, "row": row, "entry": entry, **report})
-            self.hooks.call("step_reported", info=self.info, generation=generation, row=row, step=step, report=report)
+            self.record({**report, **where})
+            self.hooks.call("step_reported", info=self.info, report=report, **where)
+
+    def _store(self, improver: Improver) -> None:
+        self.world.mounted.refuse_written_copies(improver.name)
+        self.world.mounted.store(self.world.population)
 
     def _look_ahead(self, generation: int, turn: TurnProgress) -> None:
         """Let the individual that is probably next be fetched meanwhile; nothing depends on whether it is the one."""
@@ -141,7 +165,7 @@ class Training:
         rows = turn.rows[turn.actor + 1 :]
         if not rows and generation + 1 < self.info.generations:
             noise = Noise(self.info.seed).at("generation", generation + 1, "turn")
-            rows = self.rule.choose(generation + 1, self.world.population.size, noise).rows
+            rows = chosen_turn(self.rule, generation + 1, self.world.population.size, noise).rows
         if rows and rows[0] != turn.rows[turn.actor]:
             self.world.mounted.swaps.expect(self.world.population.rows, rows[0])
 
@@ -174,15 +198,15 @@ class Training:
 
 
 def moment_of(
-    info: RunInfo,
     entry: str,
     row: int,
     step: int,
     place: Noise,
-    backend: str,
     *,
+    total_steps: int,
+    backend: str,
     report: Callable[[Mapping[str, Any]], None],
 ) -> Moment:
     """The moment of a step; ``place`` is that of the individual under the entry in this generation."""
-    fixed = Noise(info.seed).at("improve", entry, "individual", row)
-    return Moment(step, info.total_steps, place.at("step", step), backend, fixed, report)
+    fixed = Noise(place.seed).at("improve", entry, "individual", row)
+    return Moment(step, total_steps, place.at("step", step), backend, fixed, report)

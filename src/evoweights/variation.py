@@ -217,17 +217,19 @@ def _check_rewritten(written: Mapping[str, Tensor], allowed: Mapping[str, Tensor
     for name, tensor in written.items():
         if name not in allowed:
             raise PluginError(f"{where}: gave a tensor {name!r} that is not in its scope. No weight was changed.")
-        old = allowed[name]
         if not isinstance(tensor, Tensor):
             raise PluginError(
                 f"{where}: gave {name!r} as {type(tensor).__name__}, expected a tensor. No weight was changed."
             )
-        if (tensor.shape, tensor.dtype) != (old.shape, old.dtype):
+        if (tensor.shape, tensor.dtype) != ((old := allowed[name]).shape, old.dtype):
             raise PluginError(
                 f"{where}: gave {name!r} as {tensor.dtype} {tuple(tensor.shape)}, expected {old.dtype} "
                 f"{tuple(old.shape)}. No weight was changed."
             )
-        if not torch.isfinite(tensor).all():
+    # All at once: on an accelerator every look at a number waits for all the work before it.
+    finite = [torch.isfinite(tensor).all().to(allowed[name].device) for name, tensor in written.items()]
+    for name, is_finite in zip(written, torch.stack(finite).tolist() if finite else (), strict=True):
+        if not is_finite:
             raise PluginError(f"{where}: gave NaN or infinity in {name!r}. No weight was changed.")
 
 

@@ -156,6 +156,7 @@ def test_validate_plans_and_estimates_and_leaves_nothing(evoweights: CommandLine
     assert "8 steps" in outcome.out
     assert sorted(Path().iterdir()) == before
     assert "genes" not in evoweights("validate", "small.yaml", "--schema-only").out
+    assert re.search(r"work +no training steps\n", evoweights("validate", "small.yaml", "improve=[]").out)
 
 
 @pytest.mark.parametrize("below", ["", "/below"])

@@ -382,7 +382,10 @@ def test_one_slot_name_in_two_roles_is_refused(tmp_path):
         name, slots = "other", (Slot("moments.m", "state"),)
 
     blueprint = Blueprint(Network(), 1, initialise=lambda row: None, is_shared=lambda name: False)
-    with pytest.raises(UsageError, match=r"'moments\.m' is declared as optimizer and as state \(by other\)"):
+    with pytest.raises(
+        UsageError,
+        match=r"'moments\.m' is declared twice, .*: as optimizer in float32 by moments and as state in float32 by other",
+    ):
         found(blueprint, improvers=[Moments(), Other()], operators=[], noise=Noise(1), device=CPU, folder=tmp_path)
 
 

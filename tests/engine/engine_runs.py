@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from omegaconf import OmegaConf
 
 from evoweights.config.loading import config_from_text
 from evoweights.config.run_config import RunConfig
+from evoweights.hookspecs import hookimpl
+from evoweights.plugins.loading import register_hooks
 from evoweights.storage.checkpoints import CheckpointStore
 
 DIGITS: Mapping[str, Any] = {
@@ -35,6 +38,25 @@ def config_in(folder: Path, changes: Mapping[str, Any] | None = None, **top: Any
     values = {**DIGITS, **(changes or {}), **top}
     config = config_from_text(OmegaConf.to_yaml(OmegaConf.create(values)), where="test", folder=folder)
     return dataclasses.replace(config, output=folder / "runs")
+
+
+class StopAt:
+    """Sends this process a signal after a given step, as a user or a scheduler would."""
+
+    def __init__(self, step: int, number: int) -> None:
+        self.step, self.number = step, number
+
+    @hookimpl
+    def step_finished(self, step: int) -> None:
+        if step == self.step:
+            os.kill(os.getpid(), self.number)
+
+
+def observe(config: RunConfig, observer: object) -> None:
+    """Let an object with hooks watch the run of ``config``."""
+    manager = config.plugins.manager
+    register_hooks(manager, observer, name="test")
+    object.__setattr__(config, "hooks", type(config.hooks)(manager))
 
 
 def population_digest(run: Path) -> str:

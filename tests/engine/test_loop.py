@@ -267,6 +267,15 @@ def test_two_entries_that_keep_one_slot_differently_are_told_apart(tmp_path: Pat
     )
 
 
+@pytest.mark.parametrize("improve", [[], [{"name": "adamw", "steps": 1}]])
+def test_the_result_counts_every_evaluation_once(tmp_path: Path, improve: list[dict[str, Any]]) -> None:
+    measured = []
+    task = ScriptedTask(range(0), lambda value: False)
+    task.evaluate = lambda module: measured.append(1) or float(len(measured))
+    result = session.run(dataclasses.replace(config_in(tmp_path, improve=improve), task=_settings_of(task)))
+    assert result.evaluations == len(measured) > 3
+
+
 def test_memory_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match="out of memory") as caught:
         _run(tmp_path, population={"name": "individuals", "size": 100_000_000_000})

@@ -1,41 +1,24 @@
 """Stopping and killing a run changes nothing about its end."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from engine_runs import config_in, population_digest
+from engine_runs import StopAt, config_in, observe, population_digest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoweights.errors import RunStopped
-from evoweights.hookspecs import hookimpl
-from evoweights.plugins.loading import register_hooks
 from evoweights.runs import session
-
-
-class StopAt:
-    """Sends this process a signal after a given step, as a user or a scheduler would."""
-
-    def __init__(self, step: int, number: int) -> None:
-        self.step, self.number = step, number
-
-    @hookimpl
-    def step_finished(self, step: int) -> None:
-        if step == self.step:
-            os.kill(os.getpid(), self.number)
 
 
 def _run(folder: Path, observer: object | None = None, **top: object) -> None:
     config = config_in(folder, **top)
     if observer is not None:
-        manager = config.plugins.manager
-        register_hooks(manager, observer, name="test")
-        object.__setattr__(config, "hooks", type(config.hooks)(manager))
+        observe(config, observer)
     session.run(config)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from evoweights_lm import fingerprint
 from evoweights_lm.fingerprint import BLOCK, WHOLE, tokenizer_digest, tokens_digest
+from evoweights_lm.huggingface import Origin
 from evoweights_lm.vocabulary import byte_vocabulary, known_vocabulary, train_bpe
 
 PARTS = {"training data", "validation data", "tokenizer", "model"}
@@ -70,10 +71,33 @@ def test_presets_differ_as_soon_as_one_number_of_them_does(open_text):
     size = task.origin.size
     assert size is not None
     digests = {
-        fingerprint.model_digest(dataclasses.replace(task.origin, size=each), task.config)
+        fingerprint.model_digest(dataclasses.replace(task.origin, size=each))
         for each in (size, dataclasses.replace(size, heads=8), dataclasses.replace(size, activation="relu"))
     }
     assert len(digests) == 3
+
+
+def test_a_model_of_the_hub_is_known_by_its_config_file_not_by_what_a_library_makes_of_it(tmp_path, monkeypatch):
+    import huggingface_hub
+    import transformers
+
+    facts = {"model_type": "gpt2", "vocab_size": 257, "n_positions": 32, "n_embd": 16, "n_layer": 2, "n_head": 2}
+    snapshot = tmp_path / "hub" / "models--someone--model" / "snapshots" / ("a" * 40)
+    for folder in (snapshot, tmp_path / "local"):
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(facts))
+    (refs := tmp_path / "hub" / "models--someone--model" / "refs").mkdir()
+    (refs / "main").write_text("a" * 40)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    hub = Origin("someone/model", path="someone/model", pretrained=True, hub=True)
+    then = fingerprint.model_digest(hub)
+    assert then == fingerprint.model_digest(Origin("local", path=str(tmp_path / "local")))
+    monkeypatch.setattr(transformers.PretrainedConfig, "to_dict", lambda self: {"another": "version"})
+    monkeypatch.setattr(transformers.PretrainedConfig, "to_diff_dict", lambda self: {"another": "version"})
+    assert fingerprint.model_digest(hub) == then
+    (snapshot / "config.json").write_text(json.dumps(facts | {"n_layer": 3}))
+    assert fingerprint.model_digest(hub) != then
 
 
 @settings(max_examples=60)

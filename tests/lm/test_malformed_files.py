@@ -1,9 +1,11 @@
 """A tokenizer or a model's configuration that is JSON but makes no sense deep inside is one clear error."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from evoweights.errors import DataError, UsageError
@@ -81,6 +83,75 @@ def test_a_configuration_with_wrong_values_is_one_clear_error(
     with pytest.raises((DataError, UsageError), match=r"^task\.model: .*[^:]$") as raised:
         open_text(model=str(tmp_path / "config.json")).build()
     assert len(str(raised.value).splitlines()) == 1
+
+
+SIZES = {
+    "gpt2": {"vocab_size": 257, "n_positions": 32, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_inner": 32},
+    "llama": {
+        **{"vocab_size": 257, "max_position_embeddings": 32, "hidden_size": 16, "num_hidden_layers": 2, "head_dim": 8},
+        **{"num_attention_heads": 2, "intermediate_size": 32, "num_key_value_heads": 2},
+    },
+}
+
+
+@pytest.mark.parametrize("value", [-1, 0])
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, sizes in SIZES.items() for name in sizes])
+def test_a_size_below_one_is_one_clear_error(open_text, tmp_path: Path, kind: str, name: str, value: int) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind, **SIZES[kind]}))
+    open_text(model=str(tmp_path / "config.json")).build()
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind, **SIZES[kind], name: value}))
+    with pytest.raises((DataError, UsageError), match=r"^task\.model: .*[^:]$") as raised:
+        open_text(model=str(tmp_path / "config.json"))
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_size_below_one_is_named_as_the_configuration_calls_it(open_text, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2", **SIZES["gpt2"], "n_layer": -1}))
+    with pytest.raises(UsageError, match=r"sets n_layer to -1, but a size must be 1 or more"):
+        open_text(model=str(tmp_path / "config.json"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda facts: [],
+        lambda facts: 7,
+        lambda facts: list(facts),
+        lambda facts: {},
+        *(lambda facts, name=name: {**facts, name: None} for name in ("fingerprint", "tokenizer", "train")),
+        *(lambda facts, name=name: {**facts, name: [1]} for name in ("fingerprint", "tokenizer", "validation")),
+        lambda facts: {**facts, "train": "many"},
+        lambda facts: {**facts, "train": True},
+        lambda facts: {key: value for key, value in facts.items() if key != "validation"},
+    ],
+)
+def test_facts_of_another_form_beside_cached_tokens_are_one_clear_error(
+    open_text, tmp_path: Path, change: Callable[[Any], Any]
+) -> None:
+    open_text()
+    (path,) = (tmp_path / "run").rglob("facts.json")
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    with pytest.raises(DataError, match=r"facts\.json: the cached tokens are damaged \(.+\)\. Delete the folder"):
+        open_text()
+
+
+def test_facts_too_deep_to_be_read_are_one_clear_error(open_text, tmp_path: Path) -> None:
+    open_text()
+    (path,) = (tmp_path / "run").rglob("facts.json")
+    path.write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"facts\.json: the cached tokens are damaged"):
+        open_text()
+
+
+@pytest.mark.parametrize("tokens", [np.array(3), np.zeros((2, 3), np.uint16), np.zeros(9), np.array(["a"] * 9)])
+def test_cached_tokens_that_are_no_list_of_whole_numbers_are_one_clear_error(open_text, tmp_path: Path, tokens) -> None:
+    open_text()
+    (path,) = (tmp_path / "run").rglob("train.npy")
+    facts = json.loads((path.parent / "facts.json").read_text()) | {"train": tokens.shape[0] if tokens.ndim else 1}
+    (path.parent / "facts.json").write_text(json.dumps(facts))
+    np.save(path, tokens)
+    with pytest.raises(DataError, match=r"train\.npy: the cached tokens are damaged"):
+        open_text()
 
 
 @pytest.mark.parametrize("what", ["no model", "an id that is text"])

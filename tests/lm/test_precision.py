@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from evoweights.config.loading import config_from_text
 from evoweights.config.run_config import RunConfig
-from evoweights.errors import RunStopped, UsageError
+from evoweights.errors import PluginError, RunStopped, UsageError
 from evoweights.founding import found
 from evoweights.improvers import Moment
 from evoweights.population import WEIGHTS
@@ -156,6 +156,26 @@ def test_parts_of_a_batch_add_up_to_its_loss_and_gradient(open_text, tmp_path, d
     assert gap <= (1e-5 if dtype == "float32" else 2e-2)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "mixed"])
+def test_bfloat16_gradients_of_parts_are_added_in_float32_and_rounded_once(open_text, tmp_path, dtype):
+    task = open_text(batch=32, micro_batch=1, dtype=dtype)
+    _, _, mounted, feed = opened(task, tmp_path)
+    wanted = [torch.zeros(part.layout.size) for part in mounted.parts]
+    for piece, share in task.pieces(task.batch(0)):
+        (task.loss(mounted.module, piece) * share).backward()
+        for total, part in zip(wanted, mounted.parts, strict=True):
+            total += part.gradient
+            part.gradient.zero_()
+    for times in (1, 2):  # it adds to what is there
+        feed.progress.batches = 0
+        feed.add_gradient_(mounted)
+        for total, part in zip(wanted, mounted.parts, strict=True):
+            assert part.gradient.dtype == torch.bfloat16
+            if times == 1:
+                assert torch.equal(part.gradient, total.bfloat16())
+            torch.testing.assert_close(part.gradient.float(), times * total, rtol=2**-7, atol=1e-6)
+
+
 def test_parts_are_taken_from_the_same_stream_of_batches(open_text):
     whole, parted = open_text(batch=8), open_text(batch=8, micro_batch=2)
     for index in range(5):
@@ -171,6 +191,63 @@ def test_a_micro_batch_that_does_not_divide_the_batch_is_refused(open_text):
         UsageError, match=r"task\.micro_batch: 3 does not divide the batch of 8. Allowed are 0, 1, 2, 4, 8"
     ):
         open_text(batch=8, micro_batch=3)
+
+
+# Improvers that write to the copies
+
+
+@dataclasses.dataclass(frozen=True)
+class Torch:
+    """An optimizer of torch on the module's own parameters: every ``every``-th step, and by ``.data`` if asked to."""
+
+    name = "torch_sgd"
+    source = "test"
+    steps = 3
+    slots = ()
+    every: int = 1
+    by_data: bool = False
+    writes_genome: bool = False
+
+    def step(self, mounted, feed, moment):
+        parameters = list(mounted.module.parameters())
+        for each in parameters:
+            each.grad.zero_()
+        loss = feed.add_gradient_(mounted)
+        if self.writes_genome:
+            for part in mounted.parts:
+                part.weights.sub_(part.gradient, alpha=0.1)
+        if moment.step % self.every == 0:
+            if self.by_data:
+                for each in parameters:
+                    each.data.sub_(each.grad, alpha=0.1)
+            else:
+                torch.optim.SGD(parameters, lr=0.1).step()
+        return float(loss)
+
+
+@pytest.mark.parametrize(
+    "improver",
+    [Torch(), Torch(every=2), Torch(by_data=True), Torch(every=2, by_data=True, writes_genome=True)],
+    ids=["always", "in the middle", "by data", "beside the genome"],
+)
+def test_an_improver_that_writes_to_the_copies_is_refused_by_name(tmp_path, text_file, improver):
+    config = config_of(tmp_path, text_file, "mixed")
+    scheduled = dataclasses.replace(config.improve[0], component=improver)
+    with pytest.raises(PluginError, match=r"improve torch_sgd: .*bfloat16 copies.*part\.weights.*task\.dtype"):
+        session.run(dataclasses.replace(config, improve=(scheduled,)))
+
+
+@pytest.mark.parametrize("improver", [Torch(), Torch(by_data=True)])
+def test_where_parameters_are_the_genome_an_improver_may_write_to_them(tmp_path, text_file, improver):
+    config = config_of(tmp_path, text_file, "float32")
+    scheduled = dataclasses.replace(config.improve[0], component=improver)
+    session.run(dataclasses.replace(config, improve=(scheduled,)))
+
+
+def test_an_improver_that_writes_to_the_genome_alone_is_not_refused(tmp_path, text_file):
+    config = config_of(tmp_path, text_file, "mixed")
+    scheduled = dataclasses.replace(config.improve[0], component=Torch(every=10**9, writes_genome=True))
+    session.run(dataclasses.replace(config, improve=(scheduled,)))
 
 
 # Whole runs

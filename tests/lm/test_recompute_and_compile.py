@@ -1,5 +1,6 @@
 """Blocks that are computed twice, and blocks that are compiled: the same numbers, and nothing compiled anew."""
 
+import gc
 import logging
 import math
 
@@ -12,10 +13,11 @@ from evoweights.founding import found
 from evoweights.genome import layout_of
 from evoweights.homes.part import mount_
 from evoweights.progress import Progress
+from evoweights.scoring import evaluate
 from evoweights.seeds import Noise, seeded
 from evoweights.training import Feed
 from evoweights_eoe.experts import Experts
-from evoweights_lm import compiling
+from evoweights_lm import blocks, compiling
 from evoweights_lm.blocks import recompute_
 
 DTYPES = ("float32", "bfloat16")
@@ -138,6 +140,47 @@ def test_switching_experts_compiles_nothing_anew(open_text, eager_backend, tmp_p
     with torch._dynamo.config.patch(error_on_recompile=True):
         assert all(math.isfinite(loss) for row in (1, 0, 1) for loss in turn(row))
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == counted
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["the model", "its blocks"])
+def test_evaluations_that_can_be_interrupted_compile_nothing_anew(open_text, eager_backend, tmp_path, whole):
+    task = open_text(compile="off" if whole else "on")
+    population, mounted = found(
+        Experts(blocks_per_expert=2).blueprint(task, Noise(1)),
+        improvers=[], operators=[], noise=Noise(1), device=torch.device("cpu"), folder=tmp_path,
+    )  # fmt: skip
+    if whole:
+        mounted.module.compile(backend="eager", dynamic=False)
+    asked = []
+
+    def stop():
+        asked.append(1)
+        return 0
+
+    def measure():
+        population.mark_changed(range(population.size))
+        assert evaluate(population, mounted, task, stop=stop)
+
+    measure()
+    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert before == 1
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        measure()
+        measure()
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before
+    assert len(asked) >= 6
+
+
+def test_the_classes_of_recomputed_parts_go_with_their_models(open_text):
+    def count():
+        gc.collect()
+        return sum(isinstance(each, type) and each.__module__ == blocks.__name__ for each in gc.get_objects())
+
+    before = count()
+    models = [open_text(recompute="mlp").build() for _ in range(2)]
+    assert count() == before + 2  # one a model, for all of its blocks
+    del models
+    assert count() == before
 
 
 def test_texts_of_growing_length_compile_nothing(open_text, eager_backend):

@@ -91,7 +91,9 @@ def make_generation() -> Callable[..., GenerationRecord]:
 
 @pytest.fixture
 def make_result() -> Callable[..., RunResult]:
-    def make(size: int = 3, *, sample: str | None = "Once upon a time", end: float = 4.0) -> RunResult:
+    def make(
+        size: int = 3, *, sample: str | None = "Once upon a time", end: float = 4.0, evaluations: int = 0
+    ) -> RunResult:
         return RunResult(
             table=tuple(
                 IndividualSummary(row, row, start=6.0, end=end + row / 10, turns=13, is_best=row == 0)
@@ -108,6 +110,7 @@ def make_result() -> Callable[..., RunResult]:
             references={"unigram_entropy": 5.43},
             generates=sample is not None,
             exports=sample is not None,
+            evaluations=evaluations,
         )
 
     return make

@@ -70,6 +70,24 @@ def test_a_run_is_told_in_the_words_of_its_population_and_its_task(
     assert "particle 1 failed" in text and "images/s" in text and "images in" in text
 
 
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_run_without_training_steps_counts_its_evaluations_and_speaks_of_no_training(
+    terminal, make_info, make_generation, make_result, make_console, text_of
+):
+    console = make_console(terminal=terminal, width=120)
+    info = make_info(individual="particle", total_steps=0)
+    screen = Screen(info, console, quiet=False)
+    screen.start()
+    screen.generation(dataclasses.replace(make_generation(0), improved=()))
+    console.print(panel(screen.progress, now=screen.progress.started))
+    screen.finish(dataclasses.replace(make_result(evaluations=7446), tokens=0, tokens_per_second=0.0))
+    text = CONTROL.sub("", text_of(console)).replace(str(info.folder), "")
+    assert "7,446 evaluations in 1:02:03 (2.0 a second), peak memory 2.00 GiB" in text
+    assert "token" not in text and "train" not in text and "no particle" not in text and "/s" not in text
+    if not terminal:
+        assert "generation 0 (1/40): best validation loss 4.0000 (particle 0), distance 0.0123, " in text
+
+
 def test_the_best_of_a_run_may_be_where_it_started(make_info, make_result, make_console, text_of):
     console = make_console(terminal=False)
     result = dataclasses.replace(make_result(), best_generation=-1)

@@ -50,6 +50,21 @@ def test_a_generation_is_written_under_its_number(make_info, make_generation, ma
     assert sample == "    two\n    lines"
 
 
+def test_what_an_improver_reports_is_written_as_the_mean_of_the_generation(make_info, make_generation):
+    info = make_info()
+    hooks = start(info)
+    for step, cosine in ((1, 0.25), (2, 0.75)):
+        report = {"cosine": cosine, "fitness": [1.0, 2.0], "label": "x", "alarm": step == 1, "unknown": math.nan}
+        hooks.step_reported(info=info, generation=0, row=0, step=step, entry="0-es", report=report)
+    hooks.generation_finished(info=info, record=make_generation(generation=0))
+    hooks.step_reported(info=info, generation=1, row=0, step=3, entry="0-es", report={"cosine": 3})
+    hooks.generation_finished(info=info, record=make_generation(generation=1))
+    events = read(info.folder)
+    assert series(events, "es/cosine") == [(0, 0.5), (1, 3.0)]
+    assert series(events, "es/alarm") == [(0, 0.5)]
+    assert {tag for tag in events.Tags()["scalars"] if tag.startswith("es/")} == {"es/alarm", "es/cosine"}
+
+
 def test_what_is_unknown_is_left_out_and_nan_is_kept(make_info, make_generation):
     info = make_info(1)
     hook = start(info)

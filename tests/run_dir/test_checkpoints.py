@@ -1,6 +1,7 @@
 """What is saved comes back as it was; the last few stay; unchanged files are shared without risk."""
 
 import math
+import threading
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoweights.errors import CheckpointError, ResourceError, UsageError
+from evoweights.storage import checkpoints
 from evoweights.storage.checkpoints import CheckpointStore
 
 
@@ -230,3 +232,84 @@ def test_verifying_sizes_alone_finds_a_short_file_and_reads_no_content(tmp_path)
     assert store.verify(digests=False)[0].ok and not store.verify()[0].ok
     state.write_bytes(b"")
     assert not store.verify(digests=False)[0].ok
+
+
+class _Dropping(CheckpointStore):
+    """A reader during whose look at a checkpoint a running process saves new ones, and so drops the old."""
+
+    def __init__(self, folder, *, saves):
+        super().__init__(folder, read_only=True)
+        self.writer, self.saves, self.number = CheckpointStore(folder), saves, 10
+
+    def _listed(self):
+        for listed in list(super()._listed()):
+            for _ in range(self.saves):
+                self.number += 1
+                save(self.writer, self.number)
+            yield listed
+            self.saves = 0
+
+
+@pytest.mark.parametrize("saves", [1, 2, 3])
+def test_a_checkpoint_that_a_running_process_drops_while_it_is_read_is_not_called_damaged(tmp_path, saves):
+    for step in (1, 2):
+        save(CheckpointStore(tmp_path), step)
+    verdicts = _Dropping(tmp_path, saves=saves).verify()
+    assert verdicts and all(each.ok for each in verdicts)
+
+
+@pytest.mark.parametrize("saves", [1, 2, 3])
+def test_the_newest_checkpoint_beside_a_running_process_is_one_that_is_there(tmp_path, saves):
+    for step in (1, 2):
+        save(CheckpointStore(tmp_path), step)
+    skipped = []
+    found = _Dropping(tmp_path, saves=saves).latest(on_skip=skipped.append)
+    assert found is not None and found.folder.exists() and skipped == []
+
+
+def test_a_checkpoint_that_is_dropped_before_it_is_opened_gives_way_to_a_newer_one(tmp_path, monkeypatch):
+    store = CheckpointStore(tmp_path)
+    save(store, 1)
+    load, opened = checkpoints.load, []
+
+    def slow_load(folder, step, manifest):
+        opened.append(step)
+        for newer in (2, 3) if step == 1 else ():
+            save(store, newer)
+        return load(folder, step, manifest)
+
+    monkeypatch.setattr(checkpoints, "load", slow_load)
+    found = CheckpointStore(tmp_path, read_only=True).latest()
+    assert found is not None and found.step == 3 and opened == [1, 3]
+
+
+def test_a_checkpoint_that_is_dropped_after_it_was_verified_says_so_and_not_that_it_is_damaged(tmp_path):
+    store = CheckpointStore(tmp_path)
+    save(store, 1)
+    found = CheckpointStore(tmp_path, read_only=True).latest()
+    for step in (2, 3):
+        save(store, step)
+    with pytest.raises(CheckpointError, match="made way for newer checkpoints while it was read"):
+        found.tensors("individuals/0000")
+
+
+def test_a_reader_beside_a_running_process_sees_only_whole_checkpoints(tmp_path):
+    store, done = CheckpointStore(tmp_path), threading.Event()
+    save(store, 0)
+
+    def go_on():
+        step = 0
+        while not done.is_set():
+            step += 1
+            save(store, step)
+
+    writer = threading.Thread(target=go_on)
+    writer.start()
+    try:
+        reader, skipped = CheckpointStore(tmp_path, read_only=True), []
+        for _ in range(100):
+            assert all(each.ok for each in reader.verify())
+            assert reader.latest(on_skip=skipped.append) is not None and skipped == []
+    finally:
+        done.set()
+        writer.join()

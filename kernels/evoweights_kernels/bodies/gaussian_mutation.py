@@ -33,7 +33,12 @@ def gaussian_mutation_of_all(x: Gene, scale: TileScalar, sigma: Scalar, z: Norma
 
 
 gaussian_mutation_16 = gaussian_mutation.with_bits({"touched": 16, "z": 16}, name="gaussian_mutation_16")
+"""`gaussian_mutation` from 16 random bits a draw, half the work: `touched` is a multiple of 2^-16, and |z| ends at 4.71
+instead of 5.77."""
+
 gaussian_mutation_of_all_16 = gaussian_mutation_of_all.with_bits({"z": 16}, name="gaussian_mutation_of_all_16")
+"""`gaussian_mutation_of_all` from 16 random bits a gene, half the work: |z| ends at 4.71 instead of 5.77. The bits of
+`gaussian_mutation_16` with probability 1."""
 
 
 def _step(scale: Any, sigma: Any, z: Any) -> Any:

@@ -18,4 +18,7 @@ def uniform_crossover(x: Gene, other: Gene, take: Chance[16]) -> Gene:
 
 
 uniform_crossover_8 = uniform_crossover.with_bits({"take": 8}, name="uniform_crossover_8")
+"""`uniform_crossover` from 8 random bits a gene, half the work: `take` is a multiple of 2^-8."""
+
 uniform_crossover_32 = uniform_crossover.with_bits({"take": 32}, name="uniform_crossover_32")
+"""`uniform_crossover` from 32 random bits a gene, twice the work: `take` is a multiple of 2^-24."""

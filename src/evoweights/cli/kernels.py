@@ -8,9 +8,10 @@ import typer
 
 from evoweights.cli.options import Json
 from evoweights.cli.output import say, say_json, say_rows
-from evoweights.errors import UsageError, did_you_mean
+from evoweights.errors import EvoweightsError, UsageError, did_you_mean
 
 if TYPE_CHECKING:
+    from evoweights.catalog import Entry
     from evoweights_kernels import GeneKernel
 
 kernels = typer.Typer(
@@ -37,7 +38,10 @@ class Storage(StrEnum):
 
 @kernels.command("list")
 def list_kernels(plugin: Plugins = None, json: Json = False) -> None:
-    """List all kernels with their cost per gene, and the backends."""
+    """List all kernels with their cost per gene, and the backends.
+
+    Of an operator whose settings decide between kernels, it is the one of its defaults.
+    """
     from evoweights_kernels import backends
 
     rows = [_facts(name, kernel) for name, kernel in _kernels(plugin).items()]
@@ -71,13 +75,13 @@ def show(
 
 
 def _kernels(plugins: list[str] | None) -> "dict[str, GeneKernel]":
-    """The kernels that ship and those that operators name as a class attribute, by name."""
+    """The kernels that ship and those that operators have, by name."""
     from evoweights.plugins.loading import load_plugins
     from evoweights_kernels import GeneKernel, bodies
 
     found = {name: getattr(bodies, name) for name in bodies.__all__}
     for entry in load_plugins(plugins or [], folder=Path()).catalog.entries("operator"):
-        kernel = getattr(entry.component, "kernel", None)
+        kernel = _kernel_of(entry)
         if not isinstance(kernel, GeneKernel):
             continue
         if found.setdefault(kernel.name, kernel) is not kernel:
@@ -85,6 +89,21 @@ def _kernels(plugins: list[str] | None) -> "dict[str, GeneKernel]":
                 f"{entry.provider}: a kernel {kernel.name!r} exists already. Rename the plugin's function."
             )
     return found
+
+
+def _kernel_of(entry: "Entry") -> object:
+    """An operator's class attribute ``kernel``, or what it is with default settings; None without them, or without one."""
+    from evoweights.contract import calling
+
+    kernel = getattr(entry.component, "kernel", None)
+    if not isinstance(kernel, property):
+        return kernel
+    try:
+        operator = entry.component()
+    except (EvoweightsError, TypeError, ValueError):  # a setting has no default, or the defaults do not go together
+        return None
+    with calling(f"operator {entry.name}: kernel"):
+        return operator.kernel
 
 
 def _facts(name: str, kernel: "GeneKernel") -> dict[str, Any]:

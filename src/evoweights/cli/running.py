@@ -161,7 +161,10 @@ def estimate_rows(estimate: "Estimate") -> list[tuple[str, str]]:
         ("backend", estimate.backend),
         ("memory", ", ".join(_memory(estimate))),
         ("checkpoint", space + ("" if estimate.fits_on_disk else ": TOO LITTLE, one is written beside the last")),
-        ("work", f"{estimate.steps:,} steps, {estimate.tokens:,} {estimate.unit}"),
+        (
+            "work",
+            f"{estimate.steps:,} steps, {estimate.tokens:,} {estimate.unit}" if estimate.steps else "no training steps",
+        ),
     ]
     if estimate.seconds is not None and estimate.seconds_per_step is not None:
         speed = f"{duration_text(estimate.seconds_per_step)} a step"

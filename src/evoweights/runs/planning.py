@@ -10,10 +10,10 @@ import torch
 from evoweights.config.run_config import RunConfig
 from evoweights.contract import calling
 from evoweights.founding import check_kernel, collect_slots, mount_blueprint
+from evoweights.homes.rows import is_mounted_in_place, resolve_home
 from evoweights.improvers import Improver, Moment, NonFiniteStep
 from evoweights.mounted import Blueprint, Mounted
 from evoweights.operators import GeneOperator
-from evoweights.population import resolve_home
 from evoweights.progress import Progress
 from evoweights.runs.estimate import Estimate
 from evoweights.runs.memory import mounted_buffers, step_bytes, without_content
@@ -106,6 +106,9 @@ def _sum(
     row = own.size * (own.dtype.itemsize + sum(each.dtype_for(own).itemsize for each in slots))
     home = resolve_home(blueprint.home, blueprint.size * row, device)
     population, champion = blueprint.size * row, (own.size + shared.size) * own.dtype.itemsize
+    # What only operators keep stays where it is.
+    fetched = sum(each.nbytes for each in (mounted.own.weights, *mounted.own.slots.values()))
+    apart = population - (fetched if is_mounted_in_place(blueprint.size, home, device) else 0)
     state = mounted.shared.weights.nbytes + sum(each.nbytes for each in mounted.shared.slots.values())
     steps = total_steps(config, blueprint.size)
     return Estimate(
@@ -116,10 +119,10 @@ def _sum(
         genes=own.count,
         shared_genes=shared.count,
         device_bytes=sum(each.nbytes for each in mounted_buffers(mounted))
-        + (population if home == "device" else 0)
-        + (row if home == "host" and device.type == "cuda" else 0),  # the next individual, fetched meanwhile
+        + (apart if home == "device" else 0)
+        + (fetched if home == "host" and device.type == "cuda" else 0),  # the next individual, meanwhile
         activation_bytes=activations,
-        host_bytes=champion + (population if home == "host" else 0),
+        host_bytes=champion + (apart if home == "host" else 0),
         disk_bytes=population if home == "disk" else 0,
         checkpoint_bytes=population + state + champion,
         free_disk_bytes=shutil.disk_usage(_existing(Path(config.output))).free,

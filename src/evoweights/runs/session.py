@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from evoweights.config.run_config import RunConfig
-from evoweights.contract import calling, checked_turn
+from evoweights.contract import calling, chosen_turn
 from evoweights.engine import Engine
 from evoweights.errors import EvoweightsError, RunStopped, UsageError
 from evoweights.founding import found
@@ -91,8 +91,8 @@ def run(config: RunConfig, *, fresh: bool = False) -> RunResult:
             result = _result(engine)
         except KeyboardInterrupt as error:
             stopped = RunStopped(
-                "Stopped at once by a second Ctrl-C; no checkpoint is written, the last one is intact. Continue with: "
-                f"evoweights resume {shlex.quote(str(folder.folder))}",
+                "Stopped at once by a second Ctrl-C, without waiting for a checkpoint; what was done since the last one is "
+                f"done again. Continue with: evoweights resume {shlex.quote(str(folder.folder))}",
                 exit_code=128 + signal.SIGINT,
             )
             _end_early(engine, stopped)
@@ -125,7 +125,7 @@ def open_engine(
         DataError: the task's data or model are no longer those of the checkpoint.
     """
     task = open_task(config, folder.folder, device)
-    population, mounted = _found(config, task, device, folder.folder / "population")
+    population, mounted = found_population(config, task, device, folder.folder / "population")
     world = World(population, mounted)
     checkpoint, fingerprint = folder.checkpoints.latest(), fingerprint_of(task)
     if checkpoint is not None:
@@ -176,7 +176,8 @@ def open_task(config: RunConfig, folder: Path, device: torch.device) -> Task:
         return config.task.open(TaskPlace(place, Noise(config.seed).at("task"), device))
 
 
-def _found(config: RunConfig, task: Task, device: torch.device, folder: Path) -> tuple[Population, Mounted]:
+def found_population(config: RunConfig, task: Task, device: torch.device, folder: Path) -> tuple[Population, Mounted]:
+    """The population of a run with its first weights; what lives on disk lives in ``folder``."""
     noise = Noise(config.seed).at("population")
     with calling(f"population {config.population.name}: found it for task {config.task.name}"):
         return found(
@@ -195,8 +196,7 @@ def total_steps(config: RunConfig, size: int) -> int:
     count = 0
     for generation in range(config.generations):
         noise = Noise(config.seed).at("generation", generation, "turn")
-        with calling(f"turn {config.turn.name}: choose"):
-            turn = checked_turn(config.turn.choose(generation, size, noise), size)
+        turn = chosen_turn(config.turn, generation, size, noise)
         active = (each.component for each in config.improve if each.is_active(generation))
         count += len(turn.rows) * sum(each.steps if turn.steps is None else turn.steps for each in active)
     return count
@@ -226,6 +226,7 @@ def _result(engine: Engine) -> RunResult:
         references=dict(engine.info.references),
         generates=engine.task.generates,
         exports=engine.task.exports,
+        evaluations=world.progress.evaluations,
     )
 
 

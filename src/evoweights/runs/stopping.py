@@ -20,7 +20,7 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turn the first SIGTERM or Ctrl-C into a request; a second Ctrl-C raises ``KeyboardInterrupt`` at once."""
+    """Turn the first SIGTERM or Ctrl-C into a request; a Ctrl-C after it raises ``KeyboardInterrupt`` at once."""
     request = StopRequest()
 
     def ask(number: int, frame: FrameType | None) -> None:

@@ -57,25 +57,16 @@ def load_best(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
         CheckpointError: there is none, or it is damaged; says which file.
     """
     for _ in range(TRIES):
-        before = _identity(folder)
+        before = durable.identity(folder)
         try:
             found = _load(folder)
         except CheckpointError:
-            if before is not None and _identity(folder) == before:
+            if before is not None and durable.identity(folder) == before:
                 raise
         else:
-            if _identity(folder) == before:  # else its two files may be of two folders
+            if durable.identity(folder) == before:  # else its two files may be of two folders
                 return found
     return _load(folder)
-
-
-def _identity(folder: Path) -> tuple[int, int] | None:
-    """Which folder bears this name now; None while there is none."""
-    try:
-        found = folder.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns
 
 
 def _load(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
@@ -97,10 +88,10 @@ def best_facts(folder: Path, *, digests: bool = True) -> tuple[dict[str, Any] | 
     Without ``digests`` only sizes are compared.
     """
     for _ in range(TRIES):
-        before = _identity(folder)
+        before = durable.identity(folder)
         found, problem = _facts(folder, digests=digests)
         is_whole = found is not None and not problem
-        if is_whole or (before is not None and _identity(folder) == before):
+        if is_whole or (before is not None and durable.identity(folder) == before):
             return found, problem
     return _facts(folder, digests=digests)
 

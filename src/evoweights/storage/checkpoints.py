@@ -6,68 +6,37 @@ The newest is the one with the highest number that verifies; times are never tru
 aside, not deleted.
 """
 
+import functools
 import logging
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evoweights.errors import CheckpointError, UsageError
 from evoweights.storage import durable
+from evoweights.storage.checkpoint import STATE, Checkpoint, Verdict, file_of, judge, load, verify
 from evoweights.storage.durable import Digest
-from evoweights.storage.formats import from_json, read_tensors, tensor_chunks, to_json
-from evoweights.storage.manifest import MANIFEST, Manifest, check, is_safe_name, seal
+from evoweights.storage.formats import tensor_chunks, to_json
+from evoweights.storage.manifest import seal
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from evoweights.storage.manifest import Manifest
+
     Action = Callable[[], None]
+    Check = Callable[[int, Path], tuple[Verdict, Manifest]]
     Files = Mapping[str, Callable[[], Mapping[str, Tensor]]]
 
 _LOG = logging.getLogger(__name__)
 _FOLDER = re.compile(r"step-(\d{9,18})|\.replaced-step-(\d{9,18})\.[0-9a-f]+")
 _DAMAGED = ".damaged-"
-_STATE = "state.json"
-_SUFFIX = ".safetensors"
 _SPACE = 2.2
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What verifying one checkpoint found; ``problems`` name the files and what is wrong with each."""
-
-    step: int
-    ok: bool
-    problems: tuple[str, ...]
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A checkpoint that has been verified; ``names`` are those of its tensor files."""
-
-    step: int
-    folder: Path
-    state: Mapping[str, Any]
-    names: tuple[str, ...]
-    environment: Mapping[str, Any]
-
-    def tensors(self, name: str) -> "dict[str, Tensor]":
-        """The tensors of one file, on the host; writing to them does not change the checkpoint.
-
-        Raises:
-            CheckpointError: there is no such file, or it is malformed.
-        """
-        file = _file(name)
-        if file.removesuffix(_SUFFIX) not in self.names:
-            raise CheckpointError(f"{self.folder} has no {file}; it has {', '.join(self.names)}.")
-        try:
-            return read_tensors(self.folder / file)
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.folder}: {file} cannot be read: {error}") from error
+TRIES = 20
+"""How often a reader starts over when a running process drops every checkpoint under its eyes."""
 
 
 class CheckpointStore:
@@ -142,14 +111,19 @@ class CheckpointStore:
             CheckpointError: there are checkpoints but none is intact, or one was written by a newer version.
         """
         skipped: list[Verdict] = []
-        for step, folder in self._listed():
-            verdict, manifest = _verify(step, folder)
+        for verdict, manifest in self._each(verify):
             if verdict.ok:
+                folder = self._put_back(verdict.step, verdict.folder)
+                try:
+                    checkpoint = load(folder, verdict.step, manifest)
+                except CheckpointError:
+                    if folder.exists():
+                        raise
+                    return self.latest(on_skip=on_skip)  # dropped since it was verified: there are newer ones
                 for each in skipped:
-                    on_skip(self._set_aside(each, step))
-                checkpoint = _load(self._put_back(step, folder), step, manifest)
+                    on_skip(self._set_aside(each, verdict.step))
                 self._recent = [(checkpoint.folder, manifest.files)]
-                self._verified.add(step)
+                self._verified.add(verdict.step)
                 return checkpoint
             skipped.append(verdict)
         lines = [f"  {each.folder}: {'; '.join(each.problems)}" for each in skipped]
@@ -161,13 +135,27 @@ class CheckpointStore:
 
     def verify(self, *, digests: bool = True) -> list[Verdict]:
         """Check every checkpoint (or only its sizes), newest first, and change nothing."""
-        return [_judge(step, folder, digests) for step, folder in self._listed()]
+        return [verdict for verdict, _ in self._each(functools.partial(judge, digests=digests))]
+
+    def _each(self, check: "Check") -> "Iterator[tuple[Verdict, Manifest]]":
+        """What ``check`` finds of every checkpoint, newest first; without those that a running process drops meanwhile."""
+        for _ in range(TRIES):
+            found, kept = 0, 0
+            for step, folder in self._listed():
+                before = durable.identity(folder)
+                verdict, manifest = check(step, folder)
+                found += 1
+                if verdict.ok or (before is not None and durable.identity(folder) == before):
+                    kept += 1
+                    yield verdict, manifest
+            if kept or not found:
+                return
 
     def _stage(
         self, staging: Path, files: "Files", state: Mapping[str, Any], unchanged: Collection[str]
     ) -> dict[str, Digest]:
-        shared = {_file(name) for name in unchanged}
-        makers = {_file(name): make for name, make in files.items()}
+        shared = {file_of(name) for name in unchanged}
+        makers = {file_of(name): make for name, make in files.items()}
         assert shared <= makers.keys() and len({name.lower() for name in makers}) == len(files)
         durable.make_folder(staging)
         # Shared with the last but one: the two newest never share a file, so no flipped bit spoils both.
@@ -180,7 +168,7 @@ class CheckpointStore:
                 digests[file] = same[file]
             else:
                 digests[file] = durable.create_file(staging / file, tensor_chunks(make()))
-        digests[_STATE] = durable.create_file(staging / _STATE, [to_json(state).encode()])
+        digests[STATE] = durable.create_file(staging / STATE, [to_json(state).encode()])
         return digests
 
     def _drop_old(self) -> None:
@@ -217,32 +205,3 @@ class CheckpointStore:
         matches = [(_FOLDER.fullmatch(path.name), path) for path in paths]
         found = [(int(match[1] or match[2]), path) for match, path in matches if match]
         yield from sorted(found, key=lambda each: (-each[0], each[1].name.startswith("."), each[1].name))
-
-
-def _file(name: str) -> str:
-    if not is_safe_name(name):
-        raise CheckpointError(f"{name!r} cannot name a file of a checkpoint; use A-Z a-z 0-9 . _ - and /.")
-    return name.removesuffix(_SUFFIX) + _SUFFIX
-
-
-def _verify(step: int, folder: Path, digests: bool = True) -> tuple[Verdict, Manifest]:
-    manifest, problems = check(folder, digests=digests)
-    if not problems and (manifest.facts.get("step") != step or _STATE not in manifest.files):
-        problems = (f"{MANIFEST} is not one of step {step}",)
-    return Verdict(step, not problems, problems, folder), manifest
-
-
-def _judge(step: int, folder: Path, digests: bool) -> Verdict:
-    try:
-        return _verify(step, folder, digests)[0]
-    except CheckpointError as error:
-        return Verdict(step, False, (str(error),), folder)
-
-
-def _load(folder: Path, step: int, manifest: Manifest) -> Checkpoint:
-    try:
-        state = from_json((folder / _STATE).read_bytes())
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder}: {_STATE} cannot be read: {error}") from error
-    names = tuple(name.removesuffix(_SUFFIX) for name in manifest.files if name.endswith(_SUFFIX))
-    return Checkpoint(step, folder, state, names, manifest.facts.get("environment", {}))

@@ -197,6 +197,15 @@ def replaced(target: Path) -> list[Path]:
     return sorted(target.parent.glob(f".replaced-{target.name}.*"))
 
 
+def identity(folder: Path) -> tuple[int, int] | None:
+    """Which folder bears this name now; None while there is none."""
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
 def discard(path: Path) -> None:
     """Remove a folder: renamed first, so that it is never half there under its name."""
     trash = path.with_name(f".trash-{path.name.lstrip('.')}.{nonce()}")

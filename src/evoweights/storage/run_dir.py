@@ -176,6 +176,12 @@ class RunDirectory:
         """The lines of ``steps.jsonl``."""
         return journal.records(self.folder / STEPS)
 
+    @property
+    def steps_bytes(self) -> int:
+        """Size of ``steps.jsonl``."""
+        file = self.folder / STEPS
+        return file.stat().st_size if file.exists() else 0
+
     def read_metrics(self) -> Iterator[dict[str, Any]]:
         """The lines of ``metrics.jsonl``; a line that is just being written is left out."""
         return journal.records(self.folder / METRICS)
