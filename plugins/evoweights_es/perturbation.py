@@ -1,0 +1,101 @@
+"""The interface of perturbations: how members differ from the centre, and how their noise is added up again."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from evoweights.catalog import setting
+from evoweights.errors import UsageError
+from evoweights_es.member import Member, Place
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from evoweights.genome import Segment
+    from evoweights.homes.part import Part
+    from evoweights.improvers import Subset
+    from evoweights.mounted import Mounted
+
+CHUNK = 1 << 20
+"""Genes of an estimate that are held at a time, in float32; a multiple of the tile."""
+
+
+@dataclass(frozen=True)
+class Perturbation(ABC):
+    """A component of kind ``perturbation``.
+
+    Direction i is noise ``eps_i`` over all genes in scope, of mean 0 and variance 1, and a function of the place of a step alone:
+    nothing of it is kept. Labels are ``own`` and ``shared``, the two parts of a mounted individual.
+    """
+
+    name: ClassVar[str]
+    source: ClassVar[str]
+
+    scope: str = setting(
+        "all", "segments that are perturbed: all, matrices, vectors, embeddings, or a glob such as '*.mlp.*'"
+    )
+
+    @abstractmethod
+    def scores(
+        self, mounted: "Mounted", subset: "Subset", members: Sequence[Member], *, sigma: float, place: Place
+    ) -> "Tensor":
+        """Losses of the members, float64 ``[members, items]``. No bit of a weight differs afterwards."""
+
+    @abstractmethod
+    def add_estimate_(
+        self,
+        out: "Tensor",
+        part: "Part",
+        label: str,
+        segment: "Segment",
+        first: int,
+        coefficients: Sequence[float],
+        *,
+        place: Place,
+    ) -> None:
+        """``out += sum_i coefficients[i] eps_i`` over a segment's genes from ``first`` (a multiple of the tile) on.
+
+        ``out`` is float32 ``[genes]``. The sum is made in float32.
+        """
+
+    def update_plain_(
+        self, part: "Part", label: str, coefficients: Sequence[float], *, place: Place, rounding: int | None
+    ) -> None:
+        """``weights += sum_i coefficients[i] eps_i`` for a whole part, one rounding for each weight.
+
+        ``rounding`` is the stream that rounds bfloat16 weights; None rounds to nearest.
+        """
+        import torch
+
+        from evoweights_es.updates import add_
+
+        for segment in self.segments(part):
+            for first in range(0, segment.count, CHUNK):
+                out = torch.zeros(min(CHUNK, segment.count - first), device=part.weights.device)
+                self.add_estimate_(out, part, label, segment, first, coefficients, place=place)
+                add_(part, segment, first, out, rounding=rounding, place=place)
+
+    def dimension(self, mounted: "Mounted") -> int:
+        """Genes that are perturbed: the d of the laws."""
+        return sum(segment.count for part in mounted.parts for segment in self.segments(part))
+
+    def segments(self, part: "Part") -> "list[Segment]":
+        """What of a part is perturbed; a glob may match in the other part only."""
+        try:
+            return [
+                each for each in part.layout.scope(self.scope, where=f"perturbation {self.name}: scope") if each.count
+            ]
+        except UsageError:
+            return []
+
+    def check(self, mounted: "Mounted") -> None:
+        """See that there is something to perturb.
+
+        Raises:
+            UsageError: the scope holds nothing.
+        """
+        if not any(self.segments(part) for part in mounted.parts):
+            for part in mounted.parts:
+                part.layout.scope(self.scope, where=f"perturbation {self.name}: scope")
+            raise UsageError(f"perturbation {self.name}: scope {self.scope!r} holds no gene that is not frozen.")
