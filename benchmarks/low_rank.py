@@ -3,8 +3,8 @@
     python benchmarks/low_rank.py [--members 32] [--rank 1] [--device cpu] [--rounds 7] [--json PATH] [--only TEXT]
 
 All contestants of a model score the same tokens in one process and take turns: the model as it is on ``members`` copies of the
-batch; the members, their noise made before; the members, their noise made in the time that is measured. Nothing is timed before the
-members' scores equal those of models whose weights are written out.
+batch; the members, their noise made before; the members, their noise made in the time that is measured. Nothing is timed before
+the members' scores equal those of models whose weights are written out.
 """
 
 import argparse

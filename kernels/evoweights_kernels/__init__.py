@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evoweights_kernels.call import Call
     from evoweights_kernels.launch import apply_, backends, choose_backend, generated_source, live_table
     from evoweights_kernels.noise import chances, normals, uniforms, words
+    from evoweights_kernels.weighted_noise.launch import add_weighted_noise_
 
 __all__ = [
     "NOISE_SCHEME",
@@ -39,6 +40,7 @@ __all__ = [
     "Uniform",
     "absolute",
     "adamw_scalars",
+    "add_weighted_noise_",
     "apply_",
     "backends",
     "chances",
@@ -60,6 +62,7 @@ _NEED_TORCH = {
     "call": ("Call",),
     "launch": ("apply_", "backends", "choose_backend", "generated_source", "live_table"),
     "noise": ("chances", "normals", "uniforms", "words"),
+    "weighted_noise.launch": ("add_weighted_noise_",),
 }
 
 

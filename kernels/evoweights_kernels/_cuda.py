@@ -2,7 +2,7 @@
 
 import ctypes
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
@@ -37,23 +37,36 @@ def run(plan: Plan) -> None:
     device = plan.tensors[0].device
     assert device.type == "cuda" and device.index is not None, device
     function = _function(plan.fused, device.index)
-    blocks = -(-plan.tiles * threads_per_tile(plan.fused) // THREADS)
-    stream = torch.cuda.current_stream(device).cuda_stream
     values, addresses = parameters(plan)
+    launch(function, -(-plan.tiles * threads_per_tile(plan.fused) // THREADS), addresses, device)
+    del values  # the driver has copied them; until then the addresses point into them
+
+
+def launch(function: Any, blocks: int, addresses: ctypes.Array, device: torch.device) -> None:
+    """Launch so many blocks on the device's current stream; `addresses` hold that of every argument.
+
+    Raises:
+        KernelError: the driver refuses.
+    """
+    assert device.index is not None, device
+    stream = torch.cuda.current_stream(device).cuda_stream
     with _current(device.index):
         launched = _driver().cuLaunchKernel(
             function, blocks, 1, 1, THREADS, 1, 1, 0, stream, ctypes.addressof(addresses), 0
         )
-    del values  # the driver has copied them; until then the addresses point into them
     _checked(launched, "launch a kernel")
 
 
 def parameters(plan: Plan) -> tuple[ctypes.Array, ctypes.Array]:
     """The kernel's arguments as they lie in memory, and the address of each: pointers, then the numbers."""
     pointers = [tensor.data_ptr() for tensor in (*plan.tensors, *plan.tables)]
-    pointers.append(0 if plan.live is None else plan.live.data_ptr())
-    packed = struct.pack(f"<{len(pointers)}Q", *pointers) + numbers(plan)
-    values = (ctypes.c_char * len(packed)).from_buffer_copy(packed)
+    return packed([*pointers, 0 if plan.live is None else plan.live.data_ptr()], numbers(plan))
+
+
+def packed(pointers: Sequence[int], numbers: bytes) -> tuple[ctypes.Array, ctypes.Array]:
+    """Pointers and behind them a struct of numbers as they lie in memory, and the address of each of these arguments."""
+    whole = struct.pack(f"<{len(pointers)}Q", *pointers) + numbers
+    values = (ctypes.c_char * len(whole)).from_buffer_copy(whole)
     first = ctypes.addressof(values)
     count = len(pointers) + 1
     return values, (ctypes.c_void_p * count)(*(first + 8 * i for i in range(count)))
@@ -79,10 +92,19 @@ def round_keys(seed: int) -> tuple[int, ...]:
 @cache
 def _function(fused: Fused, index: int) -> Any:
     """The kernel of a fused program, loaded on one device for the life of the process."""
+    return load(source(fused), index)
+
+
+def load(text: str, index: int) -> Any:
+    """The function `kernel` of a CUDA C++ text, compiled for and loaded on one device for the life of the process.
+
+    Raises:
+        KernelError: it cannot be compiled or loaded, or a CUDA graph is being captured.
+    """
     if torch.cuda.is_current_stream_capturing():
         raise KernelError("a kernel's first launch loads it, which a CUDA graph cannot capture; launch it once before")
     major, minor = torch.cuda.get_device_capability(index)
-    machine_code = cuda_compiler.cubin(source(fused), f"sm_{major}{minor}")
+    machine_code = cuda_compiler.cubin(text, f"sm_{major}{minor}")
     with _current(index):
         loaded = _driver().cuModuleLoadData(machine_code)
         if loaded[0] != _driver().CUresult.CUDA_SUCCESS:

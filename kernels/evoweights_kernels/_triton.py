@@ -50,9 +50,9 @@ def run(plan: Plan) -> None:
     """Apply the plan's program in place."""
     interpreted = is_interpreted()
     kernel = compiled(plan.fused, interpreted)
-    tiles = min(MOST_INTERPRETED_TILES, _power_of_two(plan.tiles)) if interpreted else tiles_per_program(plan.fused)
+    tiles = min(MOST_INTERPRETED_TILES, power_of_two(plan.tiles)) if interpreted else tiles_per_program(plan.fused)
     arguments = (
-        *(_storage(tensor) for tensor in plan.tensors),
+        *(storage(tensor) for tensor in plan.tensors),
         *plan.tables,
         plan.live if plan.live is not None else plan.tensors[0],
         *integers(plan),
@@ -82,22 +82,23 @@ def compiled(fused: Fused, interpreted: bool) -> Any:
 
 def integers(plan: Plan) -> list[int]:
     """The values of `triton_source.integer_arguments`, in order."""
-    values = [_signed(float32_bits(scalar)) for scalar in plan.scalars] + list(plan.thresholds)
+    values = [signed(float32_bits(scalar)) for scalar in plan.scalars] + list(plan.thresholds)
     for number in (*plan.streams, plan.seed):
-        values += [_signed(number & MASK32), _signed(number >> 32)]
+        values += [signed(number & MASK32), signed(number >> 32)]
     return [*values, plan.first_tile, plan.genes]
 
 
-def _signed(word: int) -> int:
+def signed(word: int) -> int:
     """The int32 of the same 32 bits: Triton gives a value of this range the type i32, always."""
     return word - (1 << 32) if word >= 1 << 31 else word
 
 
-def _power_of_two(number: int) -> int:
+def power_of_two(number: int) -> int:
+    """The smallest power of two that is no smaller."""
     return 1 << (number - 1).bit_length()
 
 
-def _storage(tensor: Tensor) -> Tensor:
+def storage(tensor: Tensor) -> Tensor:
     """bfloat16 travels as 16-bit integers: rounding is done on bits, and the interpreter knows no bfloat16."""
     plain = tensor.detach()
     return plain.view(torch.int16) if plain.dtype == torch.bfloat16 else plain

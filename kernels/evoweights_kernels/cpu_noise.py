@@ -18,11 +18,11 @@ def scratch(number: int, source: NoiseSource) -> list[str]:
     return lines
 
 
-def stream_keys(number: int) -> list[str]:
-    """Statements that split one source's stream into its two counter words."""
+def stream_keys(number: int, stream: str) -> list[str]:
+    """Statements that split one source's stream, an expression, into its two counter words."""
     return [
-        f"stream_low{number} = uint32(streams[{number}] & uint64({k.MASK32:#x}))",
-        f"stream_high{number} = uint32(streams[{number}] >> uint64(32))",
+        f"stream_low{number} = uint32({stream} & uint64({k.MASK32:#x}))",
+        f"stream_high{number} = uint32({stream} >> uint64(32))",
     ]
 
 

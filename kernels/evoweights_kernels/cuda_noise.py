@@ -91,11 +91,11 @@ def declare(number: int, source: NoiseSource) -> list[str]:
     return [f"Word words{number}[LANES][4];", *normals]
 
 
-def draw(number: int, source: NoiseSource) -> list[str]:
-    """Statements that draw one source's words, and its normals, for lane `j` of the thread."""
+def draw(number: int, source: NoiseSource, stream: str) -> list[str]:
+    """Statements that draw one source's words, and its normals, for lane `j` of the thread; `stream` is an expression."""
     lanes = k.lanes_per_tile(source.bits)
     low = f"(Word)(tile * {lanes}u) + (Word){LANE[source.bits]} + j"
-    lines = [f"philox({low}, (Word)(tile * {lanes}u >> 32), n.stream{number}, n.keys, words{number}[j]);"]
+    lines = [f"philox({low}, (Word)(tile * {lanes}u >> 32), {stream}, n.keys, words{number}[j]);"]
     return [*lines, *[f"normals(words{number}[j], z{number}[j]);"] * source.as_normal]
 
 
@@ -114,12 +114,12 @@ def normal_in_quarter(number: int, source: NoiseSource) -> str:
     return f"upper ? z{number}[j][2 * w + 1] : z{number}[j][2 * w]"
 
 
-def draw_alone(number: int, source: NoiseSource) -> list[str]:
+def draw_alone(number: int, source: NoiseSource, stream: str) -> list[str]:
     """Statements that make the bits and the normal of the single gene `r` of the tile."""
     lanes = k.lanes_per_tile(source.bits)
     lines = [
         f"Word words{number}[4];",
-        f"philox((Word)(tile * {lanes}u) + (r & {lanes - 1}), (Word)(tile * {lanes}u >> 32), n.stream{number}, n.keys,"
+        f"philox((Word)(tile * {lanes}u) + (r & {lanes - 1}), (Word)(tile * {lanes}u >> 32), {stream}, n.keys,"
         f" words{number});",
     ]
     if source.as_bits and source.bits == 32:

@@ -61,7 +61,7 @@ def some(fused: Fused) -> list[str]:
     """Statements for the genes of a tile one by one, each with noise drawn for it alone: small code, seldom run."""
     body = ["const Wide i = first + r;"]
     for number, noise in enumerate(fused.noises):
-        body += cuda_noise.draw_alone(number, noise)
+        body += cuda_noise.draw_alone(number, noise, f"n.stream{number}")
     read = read_slots(fused)
     body += [f"float x{slot}{f' = value_of(t{slot}[i])' * (slot in read)};" for slot in touched_slots(fused)]
     body.append(_call(fused, [name for _, name in noise_parameters(fused)]))
@@ -86,7 +86,9 @@ def _declared(fused: Fused, bits: int) -> list[str]:
 
 
 def _drawn_for_lane(fused: Fused, bits: int) -> list[str]:
-    return [line for number, noise in _of_width(fused, bits) for line in cuda_noise.draw(number, noise)]
+    return [
+        line for number, noise in _of_width(fused, bits) for line in cuda_noise.draw(number, noise, f"n.stream{number}")
+    ]
 
 
 def _drawn_for_all_lanes(fused: Fused, bits: int) -> list[str]:

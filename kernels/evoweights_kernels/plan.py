@@ -126,10 +126,15 @@ def check_calls(calls: Sequence[Call], *, live: Tensor | None, first_tile: int) 
     if not 0 <= first_tile < 1 << 53:
         raise KernelError(f"first_tile must lie within [0, 2^53), found {first_tile}")
     if live is not None:
-        _check_live(live, first)
+        check_live(live, first)
 
 
-def _check_live(live: Tensor, target: Tensor) -> None:
+def check_live(live: Tensor, target: Tensor) -> None:
+    """Refuse a live table that does not fit the tensor.
+
+    Raises:
+        KernelError: it has the wrong shape, type or device, or on a CPU counts out of range.
+    """
     tiles = -(-target.numel() // TILE)
     if live.dtype != torch.int32 or live.shape != (tiles,) or not live.is_contiguous():
         raise KernelError(

@@ -2,8 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakKeyDictionary
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from evoweights.homes.part import Part
     from evoweights.improvers import Subset
     from evoweights.mounted import Mounted
+    from evoweights_es.windows import Elsewhere, Windows
 
 _LOG = logging.getLogger("evoweights.es")
 
@@ -29,20 +29,25 @@ class Gaussian(Perturbation):
     """Independent Gaussian noise on every gene; members are scored one by one.
 
     Noise is added layer by layer, while the layer runs, to a copy of its weights or of a piece of them: the weights are
-    never written, so not a bit of them is lost, in bfloat16 either.
+    never written, so not a bit of them is lost, in bfloat16 either. There a member's weights are rounded to nearest; with a
+    float32 genome that is computed with in bfloat16, the noise is added before the rounding.
     """
 
     name: ClassVar[str] = "gaussian"
     source: ClassVar[str] = "EA4LLM, arXiv 2510.10603; Qiu et al. 2025, arXiv 2509.24372 (layer by layer)"
 
     density: float = setting(
-        1.0, "share of the genes that are perturbed, drawn once for the run", minimum=1.0 / 65536, maximum=1.0
+        1.0,
+        "share of the genes that are perturbed; which ones is drawn once for the run",
+        minimum=1.0 / 65536,
+        maximum=1.0,
     )
     bits: int = setting(32, "random bits per number: 16 take half the work and end at 4.7 standard deviations")
     layerwise: str = setting(
         "auto",
-        "whether noise is added layer by layer; off: to all weights at once, which keeps a copy of them; auto: unless a "
-        "parameter is read elsewhere than in the layer that owns it",
+        "whether noise is added layer by layer; off: to all weights at once, in a copy of them, which is faster where an item "
+        "takes many forward passes, as a text does; auto: a parameter that other layers read than the one that owns it is "
+        "kept for as long as they run; on: refuse such parameters",
         choices=("auto", "on", "off"),
     )
 
@@ -60,35 +65,43 @@ class Gaussian(Perturbation):
         found = []
         for member in members:
             names, weights = [f"direction {member.direction}"], [member.sign * sigma]
-            with self.perturbed(mounted, subset, names, weights, place=place):
-                found.append(subset.scores())
+            found.append(self.score(mounted, subset, names, weights, place=place))
         return torch.stack(found)
 
-    @contextmanager
-    def perturbed(
+    def score(
         self, mounted: "Mounted", subset: "Subset", names: Sequence[str], weights: Sequence[float], *, place: Place
-    ) -> Iterator[None]:
-        """Let the module compute with the weighted noise of these names added to its weights."""
-        from evoweights_es.windows import layers_of, open_windows
+    ) -> "Tensor":
+        """Losses of the individual with the weighted noise of these names added to its weights: float64 ``[items]``.
 
-        def write(out: "Tensor", part: "Part", label: str, segment: "Segment", first: int) -> None:
-            genes = segment.view(part.weights).flatten()[first : first + len(out)]
-            self.add_(out, part, label, segment.start + first, names, weights, place=place, base=genes)
+        Raises:
+            UsageError: a parameter cannot be perturbed, or not as ``layerwise`` has it.
+        """
+        import torch
 
-        if self._is_layerwise(mounted, subset):
-            with open_windows(layers_of(mounted, self.segments), write):
-                yield
-            return
-        kept = [(part, part.compute.clone()) for part in mounted.parts]
-        try:
-            for label, part in (("own", mounted.own), ("shared", mounted.shared)):
-                for segment in self.segments(part):
-                    out = segment.view(part.compute).flatten()
-                    self.add_(out, part, label, segment.start, names, weights, place=place, base=_base(part, segment))
-            yield
-        finally:
-            for part, compute in kept:
-                part.compute.copy_(compute)
+        from evoweights_es.windows import Windows, layers_of
+
+        def write(out: "Tensor", part: "Part", label: str, first: int, live: "Tensor | None") -> None:
+            base = part.weights[first : first + len(out)]
+            self.add_(out, part, label, first, names, weights, place=place, base=base, live=live)
+
+        layers, modules = layers_of(mounted, self.segments), dict(mounted.module.named_modules())
+        if self.layerwise == "off":
+            windows = Windows(
+                layers, write, modules, {None: {each.segment.name for one in layers for each in one.owned}}
+            )
+            with windows.open():
+                return subset.scores()
+        known = self._elsewhere.get(mounted.module)
+        windows = Windows(layers, write, modules, {} if known is None else known)
+        if known is not None:
+            with windows.open():
+                found = subset.scores()
+            if torch.isfinite(found).all():
+                return found
+            # What other items or weights read may not be known yet, and is NaN then.
+        found = windows.look(subset.scores, functools.partial(self._say, windows))
+        self._elsewhere[mounted.module] = windows.elsewhere
+        return found
 
     def add_(
         self,
@@ -150,38 +163,25 @@ class Gaussian(Perturbation):
         """Genes that are perturbed."""
         return round(self.density * super().dimension(mounted))
 
-    def _is_layerwise(self, mounted: "Mounted", subset: "Subset") -> bool:
-        """Whether the module's layers can be perturbed one by one; a module that is new here is tried out.
+    def _say(self, windows: "Windows", path: str | None, name: str) -> None:
+        """Tell once that a parameter is read elsewhere than in its layer, and what it costs.
 
         Raises:
-            UsageError: ``layerwise`` is on, but a parameter is read elsewhere.
+            UsageError: ``layerwise`` is on.
         """
-        from evoweights_es.windows import layers_of, read_outside
-
-        if self.layerwise == "off":
-            return False
-        if mounted.module not in self._read_outside:
-            self._read_outside[mounted.module] = outside = read_outside(
-                layers_of(mounted, self.segments), subset.scores
+        reader = "the task, while no layer runs" if path is None else path or "the model itself"
+        if self.layerwise == "on":
+            raise UsageError(
+                f"perturbation gaussian: layerwise is on, but {name} is read by {reader} and not only by the layer that owns it. "
+                "Use auto, which keeps a perturbed copy of it meanwhile."
             )
-            if outside is not None and self.layerwise == "on":
-                raise UsageError(
-                    f"perturbation gaussian: layerwise is on, but {outside} is read elsewhere than in the layer that owns it. "
-                    "Use auto or off."
-                )
-            if outside is not None:
-                _LOG.warning(
-                    "%s is read elsewhere than in the layer that owns it: all weights are perturbed at once, and a copy of them "
-                    "kept meanwhile",
-                    outside,
-                )
-        return self._read_outside[mounted.module] is None
+        owned = windows.owned[name]
+        size = owned.segment.count * owned.part.compute.itemsize / 2**20
+        _LOG.warning(
+            "%s is read by %s, not only by its own layer: %.1f MiB are kept for it meanwhile", name, reader, size
+        )
 
     @functools.cached_property
-    def _read_outside(self) -> "WeakKeyDictionary[nn.Module, str | None]":
-        """What is read elsewhere than in its layer, of every module that was tried out."""
+    def _elsewhere(self) -> "WeakKeyDictionary[nn.Module, Elsewhere]":
+        """What is read elsewhere than in its layer, of every module that was scored."""
         return WeakKeyDictionary()
-
-
-def _base(part: "Part", segment: "Segment") -> "Tensor | None":
-    return None if part.compute is part.weights else segment.view(part.weights).flatten()

@@ -42,8 +42,7 @@ class Subspace(Gaussian):
         within, found = _within(place), []
         for member in members:
             weights = self._mixed([0.0] * member.direction + [member.sign * sigma], place)
-            with self.perturbed(mounted, subset, self._names, weights, place=within):
-                found.append(subset.scores())
+            found.append(self.score(mounted, subset, self._names, weights, place=within))
         return torch.stack(found)
 
     def add_estimate_(

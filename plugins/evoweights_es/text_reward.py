@@ -27,12 +27,8 @@ class TextReward(LanguageModel):
     name: ClassVar[str] = "text_reward"
     source: ClassVar[str] = "Qiu et al. 2025, Evolution Strategies at Scale, arXiv 2509.24372"
 
-    prompts: list[str] = setting(  # noqa: RUF009 - setting() returns a field
-        ["The ", "Return ", "If ", "A "], "texts to continue"
-    )
-    validation_prompts: list[str] = setting(  # noqa: RUF009 - setting() returns a field
-        [], "texts to continue for the fitness; if empty, all prompts"
-    )
+    prompts: list[str] = setting(["The ", "Return ", "If ", "A "], "texts to continue")
+    validation_prompts: list[str] = setting([], "texts to continue for the fitness; if empty, all prompts")
     new_tokens: int = setting(24, "most tokens to write", unit="tokens", minimum=1)
     reward: Reward = part("reward", LetterShare, "what a text is worth")
 

@@ -1,49 +1,58 @@
-"""Perturbed layer by layer: while a layer runs it has other weights, and the weights themselves are never written.
+"""Perturbed layer by layer: while a module runs it has other weights, and the weights themselves are never written.
 
-A layer that owns parameters is given a workspace to read instead, for the time of its forward. Large products and tables are
-carried out in pieces of rows, so the workspace has the size of a piece and a member needs hardly more memory than the model.
+A module that owns parameters is shown a workspace in their place for the time of its forward; large products and tables are
+carried out in pieces of rows. So a member needs a piece of a segment, or a small segment, more memory than the model. What
+is read elsewhere than in the module that owns it is found out by an evaluation that is watched, and shown for as long as it
+is needed: while the module runs that reads it, or all the time.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from evoweights.errors import UsageError
 from evoweights.genome import Segment
 from evoweights.homes.part import Part
 from evoweights.mounted import Mounted
+from evoweights_es.pieces import InPieces
+from evoweights_es.reads import Reads
 from evoweights_kernels import TILE
 
-PIECE = 1 << 22
-"""Genes of a workspace at most, unless a layer of another kind is larger."""
+PIECE, SHARE = 1 << 20, 32
+"""Genes of a piece: a SHARE-th of all that are perturbed, and not fewer than PIECE."""
+Elsewhere = dict[str | None, set[str]]
+"""Names of parameters by the path of a module that reads them without owning them; by None, what is read where none runs."""
+Result = TypeVar("Result")
 
 
 class Write(Protocol):
     """Writes perturbed weights."""
 
-    def __call__(self, out: Tensor, part: Part, label: str, segment: Segment, first: int) -> None:
-        """Fill ``out`` with those of the segment's genes from ``first``, a multiple of the tile, on."""
+    def __call__(self, out: Tensor, part: Part, label: str, first: int, live: Tensor | None) -> None:
+        """Fill ``out`` with the part's genes from ``first``, a multiple of the tile, on; ``live`` as kernels take it."""
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Owned:
     """A perturbed parameter of a layer and where it lies."""
 
-    attribute: str
     parameter: nn.Parameter
     part: Part
     label: str
     segment: Segment
 
+    @property
+    def room(self) -> int:
+        """Genes up to the end of its last tile."""
+        return -(-self.segment.count // TILE) * TILE
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Layer:
     """A module that owns perturbed parameters."""
 
@@ -52,197 +61,192 @@ class Layer:
     owned: tuple[Owned, ...]
 
 
-@dataclass
-class Windows:
-    """The layers of a module, the way their weights are written, and workspaces for layers within layers."""
-
-    write: Write
-    depth: int = 0
-    workspaces: list[Tensor] = field(default_factory=list)
-
-    @contextmanager
-    def room(self, genes: int, like: Tensor) -> Iterator[Tensor]:
-        """A workspace of so many genes, used again by the next layer."""
-        if len(self.workspaces) == self.depth:
-            self.workspaces.append(torch.empty(0, dtype=like.dtype, device=like.device))
-        if self.workspaces[self.depth].numel() < genes:
-            self.workspaces[self.depth] = torch.empty(genes, dtype=like.dtype, device=like.device)
-        room = self.workspaces[self.depth][:genes]
-        self.depth += 1
-        try:
-            yield room
-        finally:
-            self.depth -= 1
-
-    def rows(self, owned: Owned, first: int, last: int, room: Tensor) -> Tensor:
-        """Perturbed rows of a matrix, ``[last - first, ...]``, in ``room``."""
-        columns = owned.segment.count // owned.segment.shape[0]
-        start = first * columns // TILE * TILE
-        out = room[: last * columns - start]
-        self.write(out, owned.part, owned.label, owned.segment, start)
-        return out[first * columns - start :].view(last - first, *owned.segment.shape[1:])
-
-
 def layers_of(mounted: Mounted, segments: Callable[[Part], list[Segment]]) -> list[Layer]:
     """The modules that own a perturbed parameter; a tied one belongs to several."""
     parameters = dict(mounted.module.named_parameters())
     places = {
-        id(parameters[segment.name]): (part, label, segment)
+        id(parameters[segment.name]): Owned(parameters[segment.name], part, label, segment)
         for label, part in (("own", mounted.own), ("shared", mounted.shared))
         for segment in segments(part)
     }
     found = []
     for path, module in mounted.module.named_modules():
-        own = module.named_parameters(recurse=False, remove_duplicate=False)
-        owned = tuple(Owned(name, each, *places[id(each)]) for name, each in own if id(each) in places)
-        if owned:
+        own = dict(module.named_parameters(recurse=False))
+        if owned := tuple(places[id(each)] for each in own.values() if id(each) in places):
             found.append(Layer(path, module, owned))
     return found
 
 
-@contextmanager
-def open_windows(layers: list[Layer], write: Write) -> Iterator[None]:
-    """Let the layers run with the weights that ``write`` writes, as long as the context lasts."""
-    windows = Windows(write)
-    with ExitStack() as stack:
-        for layer in layers:
-            inner = layer.module.__dict__.get("forward")
-            forward = _forward(layer, windows)
-            layer.module.__dict__["forward"] = forward
-            stack.callback(_put_back, layer.module, inner)
-        yield
+class Windows:
+    """The layers of a module, while members of it are scored.
+
+    ``modules`` are all of the module's by path; ``elsewhere`` is what is known to be read where it is not owned.
+    """
+
+    def __init__(
+        self, layers: Sequence[Layer], write: Write, modules: Mapping[str, nn.Module], elsewhere: Elsewhere
+    ) -> None:
+        self.write, self.modules, self.elsewhere = write, modules, elsewhere
+        self.layers = {layer.path: layer for layer in layers}
+        self.owned = {each.segment.name: each for layer in layers for each in layer.owned}
+        self.shown: set[str] = set()
+        self.piece = max(PIECE, sum(each.segment.count for each in self.owned.values()) // SHARE)
+        self._home = {name: each.parameter.data for name, each in self.owned.items()}
+        self._hidden = self._home
+        self._reads: Reads | None = None
+        self._free: list[Tensor] = []
+        self._rooms = 0
+
+    def reads(self) -> Reads:
+        """A watch over what is perturbed."""
+        return Reads(self._home)
+
+    def look(self, run: Callable[[], Result], found: Callable[[str | None, str], None]) -> Result:
+        """What ``run`` gives with perturbed weights, when it is known what it reads elsewhere; ``found`` is told of each such
+        reading: the path of the module that reads, and the parameter.
+
+        Raises:
+            UsageError: something is read that cannot be shown to the one who reads it.
+        """
+        while True:
+            reads = self.reads()
+            with self.open(reads):
+                made = run()
+            new = [(path, name) for path, names in reads.found.items() for name in names]
+            if not new:
+                return made
+            for path, name in new:
+                if name in self.elsewhere.setdefault(path, set()):
+                    raise UsageError(
+                        f"{name}: {path or 'the model'} reads it through a tensor that it keeps, so it cannot be perturbed. "
+                        "Leave it out with `scope`."
+                    )
+                found(path, name)
+                self.elsewhere[path].add(name)
+
+    @contextmanager
+    def open(self, reads: Reads | None = None) -> Iterator[None]:
+        """Let the module compute with perturbed weights while the context lasts.
+
+        Outside its time a parameter is NaN, so that a read that is not known of cannot go unnoticed; but with ``reads`` it is as
+        it was, and such reads are noted.
+        """
+        self._reads = reads
+        self._hidden = self._home if reads else {name: _nothing(home) for name, home in self._home.items()}
+        with ExitStack() as stack:
+            if any(each._compiled_call_impl is not None for each in self.modules.values()):
+                stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code holds other weights
+            stack.callback(self._put_back)
+            self._hide(self.owned.values())
+            for path, module in self.modules.items():
+                if reads is not None or path in self.layers or path in self.elsewhere:
+                    stack.callback(_put_back_forward, module, module.__dict__.get("forward"))
+                    module.__dict__["forward"] = self._forward(path, module)
+            stack.enter_context(self._showing([self.owned[name] for name in sorted(self.elsewhere.get(None, ()))]))
+            with reads or nullcontext():
+                yield
+
+    @contextmanager
+    def room(self, genes: int, like: Tensor) -> Iterator[Tensor]:
+        """Memory for so many genes, of the type of ``like``, which is used again afterwards."""
+        room = self._free.pop() if self._free else None
+        if room is None or room.numel() < genes or room.dtype != like.dtype:
+            del room  # before there is another
+            usual = 0 if self._rooms else self._usual()  # so that it need not grow
+            room = torch.empty(max(genes, usual), dtype=like.dtype, device=like.device)
+        self._rooms += 1
+        try:
+            yield room
+        finally:
+            self._rooms -= 1
+            self._free.append(room)
+
+    def _usual(self) -> int:
+        """Genes of the largest layer, or of a piece of it."""
+        kinds = {id(each): layer.module for layer in self.layers.values() for each in layer.owned}
+        return max(
+            self.piece + each.segment.shape[-1] + TILE if self._goes_in_pieces(each, kinds[id(each)]) else each.room
+            for each in self.owned.values()
+        )
+
+    def fill(self, out: Tensor, owned: Owned, first: int, live: Tensor | None = None) -> None:
+        """Write perturbed genes of a segment, from ``first`` on, which may reach beyond its end."""
+        with self._reads.looking_away() if self._reads else nullcontext():
+            self.write(out, owned.part, owned.label, owned.segment.start + first, live)
+
+    def _forward(self, path: str, module: nn.Module) -> Callable[..., Any]:
+        """The forward of a module that sees perturbed weights."""
+        own = self.layers[path].owned if path in self.layers else ()
+        known = [self.owned[name] for name in sorted(self.elsewhere.get(path, ()))]
+        large = {id(each.parameter): each for each in own if self._goes_in_pieces(each, module) and each not in known}
+        whole = [*known, *(each for each in own if id(each.parameter) not in large and each not in known)]
+        original = module.forward
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            with (
+                self._reads.inside(path) if self._reads else nullcontext(),
+                self._showing(whole),
+                InPieces(self, large) if large else nullcontext(),
+            ):
+                return original(*args, **kwargs)
+
+        return forward
+
+    def _goes_in_pieces(self, owned: Owned, module: nn.Module) -> bool:
+        is_matrix = len(owned.segment.shape) == 2 and isinstance(module, nn.Linear | nn.Embedding)
+        return is_matrix and owned.segment.count > self.piece
+
+    @contextmanager
+    def _showing(self, wanted: Sequence[Owned]) -> Iterator[None]:
+        """Parameters with perturbed values, as far as they do not have them already."""
+        fresh = [each for each in wanted if each.segment.name not in self.shown]
+        with ExitStack() as stack:
+            stack.callback(self._hide, fresh)
+            for run in _neighbours(fresh):
+                first, last = run[0], run[-1]
+                start = first.segment.start
+                genes = last.segment.start + last.segment.count - start
+                out = stack.enter_context(self.room(genes, first.part.compute))[:genes]
+                self.fill(out, first, 0)
+                for each in run:
+                    view = out[each.segment.start - start :][: each.segment.count].view(each.segment.shape)
+                    each.parameter.data = view
+                    self.shown.add(each.segment.name)
+            yield
+
+    def _hide(self, owned: Iterable[Owned]) -> None:
+        for each in owned:
+            self.shown.discard(each.segment.name)
+            each.parameter.data = self._hidden[each.segment.name]
+
+    def _put_back(self) -> None:
+        for name, each in self.owned.items():
+            each.parameter.data = self._home[name]
+        self._free.clear()
 
 
-def _put_back(module: nn.Module, forward: Any) -> None:
+def _nothing(home: Tensor) -> Tensor:
+    """NaN in the shape of a tensor, of the size of one number."""
+    return home.new_full((), torch.nan).expand(home.shape)
+
+
+def _put_back_forward(module: nn.Module, forward: Any) -> None:
     if forward is None:
         module.__dict__.pop("forward", None)
     else:
         module.__dict__["forward"] = forward
 
 
-def _forward(layer: Layer, windows: Windows) -> Callable[..., Any]:
-    """A layer's forward with perturbed weights: in pieces where it is large and of a kind that can be."""
-    from transformers.pytorch_utils import Conv1D
-
-    weight = next((each for each in layer.owned if each.attribute == "weight"), None)
-    is_plain = "forward" not in layer.module.__dict__
-    if weight is not None and is_plain and weight.segment.count > PIECE:
-        for kind, maker in ((nn.Linear, _linear), (Conv1D, _conv1d), (nn.Embedding, _embedding)):
-            if isinstance(layer.module, kind) and type(layer.module).forward is kind.forward:
-                return maker(layer, weight, windows)
-    return _whole(layer, windows)
-
-
-def _whole(layer: Layer, windows: Windows) -> Callable[..., Any]:
-    original = layer.module.forward
-    starts, genes = [], 0
-    for each in layer.owned:
-        starts.append(genes)
-        genes += -(-each.segment.count // TILE) * TILE
-
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        kept = [each.parameter.data for each in layer.owned]
-        with windows.room(genes, kept[0]) as room:
-            try:
-                for start, each in zip(starts, layer.owned, strict=True):
-                    out = room[start : start + each.segment.count]
-                    windows.write(out, each.part, each.label, each.segment, 0)
-                    each.parameter.data = out.view(each.segment.shape)
-                return original(*args, **kwargs)
-            finally:
-                for data, each in zip(kept, layer.owned, strict=True):
-                    each.parameter.data = data
-
-    return forward
-
-
-def _pieces(owned: Owned) -> Iterator[tuple[int, int]]:
-    """Rows from and to, as many as fit in a piece."""
-    rows, columns = owned.segment.shape[0], owned.segment.count // owned.segment.shape[0]
-    at_once = max(1, PIECE // columns)
-    yield from ((first, min(first + at_once, rows)) for first in range(0, rows, at_once))
-
-
-def _room(owned: Owned, windows: Windows) -> Any:
-    columns = owned.segment.count // owned.segment.shape[0]
-    return windows.room(max(PIECE, columns) + TILE, owned.parameter.data)
-
-
-def _bias(layer: Layer, windows: Windows) -> Tensor | None:
-    """The layer's bias, perturbed if it is in scope."""
-    for each in layer.owned:
-        if each.attribute == "bias":
-            out = torch.empty_like(each.parameter.data)
-            windows.write(out, each.part, each.label, each.segment, 0)
-            return out
-    return dict(layer.module.named_parameters(recurse=False)).get("bias")
-
-
-def _linear(layer: Layer, weight: Owned, windows: Windows) -> Callable[[Tensor], Tensor]:
-    def forward(input: Tensor) -> Tensor:
-        bias = _bias(layer, windows)
-        y = input.new_empty(*input.shape[:-1], weight.segment.shape[0])
-        with _room(weight, windows) as room:
-            for first, last in _pieces(weight):
-                part = None if bias is None else bias[first:last]
-                y[..., first:last] = functional.linear(input, windows.rows(weight, first, last, room), part)
-        return y
-
-    return forward
-
-
-def _conv1d(layer: Layer, weight: Owned, windows: Windows) -> Callable[[Tensor], Tensor]:
-    def forward(x: Tensor) -> Tensor:
-        bias = _bias(layer, windows)
-        flat = x.reshape(-1, x.shape[-1])
-        y = flat.new_zeros(len(flat), weight.segment.shape[1]) if bias is None else bias.repeat(len(flat), 1)
-        with _room(weight, windows) as room:
-            for first, last in _pieces(weight):
-                y.addmm_(flat[:, first:last], windows.rows(weight, first, last, room))
-        return y.view(*x.shape[:-1], -1)
-
-    return forward
-
-
-def _embedding(layer: Layer, weight: Owned, windows: Windows) -> Callable[[Tensor], Tensor]:
-    def forward(input: Tensor) -> Tensor:
-        y = weight.parameter.data.new_zeros(*input.shape, *weight.segment.shape[1:])
-        with _room(weight, windows) as room:
-            for first, last in _pieces(weight):
-                is_here = (input >= first) & (input < last)
-                if input.device.type == "cpu" and not is_here.any():  # elsewhere a look would wait for the device
-                    continue
-                rows = windows.rows(weight, first, last, room)
-                found = functional.embedding((input - first).clamp(0, last - first - 1), rows)
-                y = torch.where(is_here[..., None], found, y)
-        return y
-
-    return forward
-
-
-class _Reads(TorchDispatchMode):
-    """Notes operations that read one of the given stretches of memory."""
-
-    def __init__(self, stretches: Mapping[str, Tensor]) -> None:
-        super().__init__()
-        self.stretches = [(each.data_ptr(), each.data_ptr() + each.nbytes, name) for name, each in stretches.items()]
-        self.found: str | None = None
-        self.writing = False
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run the operation and look at what it read; one that only gives a view has read nothing."""
-        made = func(*args, **(kwargs or {}))
-        if not self.writing and self.found is None:
-            views = set(self._names(made))
-            self.found = next((f"{name} ({func})" for name in self._names((args, kwargs)) if name not in views), None)
-        return made
-
-    def _names(self, values: Any) -> Iterator[str]:
-        """Whose memory the tensors among the values lie in."""
-        for each in tree_leaves(values):
-            if isinstance(each, Tensor) and each.numel():
-                address = each.data_ptr()
-                yield from (name for first, last, name in self.stretches if first <= address < last)
+def _neighbours(owned: Sequence[Owned]) -> list[list[Owned]]:
+    """Parameters in groups that lie one after the other in one part, to be written in one launch."""
+    groups: list[list[Owned]] = []
+    for each in sorted(owned, key=lambda each: (each.label, each.segment.start)):
+        before = groups[-1][-1] if groups else None
+        if before and before.label == each.label and before.segment.start + before.room == each.segment.start:
+            groups[-1].append(each)
+        else:
+            groups.append([each])
+    return groups
 
 
 def read_outside(layers: list[Layer], run: Callable[[], object]) -> str | None:
@@ -250,13 +254,12 @@ def read_outside(layers: list[Layer], run: Callable[[], object]) -> str | None:
 
     What is read there would not be perturbed.
     """
-    reads = _Reads({each.segment.name: each.parameter.data for layer in layers for each in layer.owned})
 
-    def write(out: Tensor, part: Part, label: str, segment: Segment, first: int) -> None:
-        reads.writing = True
-        out.copy_(segment.view(part.compute).flatten()[first : first + len(out)])
-        reads.writing = False
+    def write(out: Tensor, part: Part, label: str, first: int, live: Tensor | None) -> None:
+        out.copy_(part.compute[first : first + len(out)])
 
-    with open_windows(layers, write), reads:
+    windows = Windows(layers, write, {layer.path: layer.module for layer in layers}, {})
+    reads = windows.reads()
+    with windows.open(reads):
         run()
-    return reads.found
+    return next((f"{name} ({operation})" for here in reads.found.values() for name, operation in here.items()), None)

@@ -11,7 +11,8 @@ from evoweights.contract import calling
 from evoweights.errors import UsageError
 from evoweights.task import TaskPlace
 from evoweights_es.text_reward import Prompts, TextReward, read_prompts, repeated
-from evoweights_lm.task import LanguageTask, evaluating
+from evoweights_lm.evaluating import evaluating
+from evoweights_lm.task import LanguageTask
 
 if TYPE_CHECKING:
     from evoweights_lm.vocabulary import Vocabulary

@@ -44,6 +44,7 @@ def recompute_(model: nn.Module, what: str) -> None:
     """
     if what == "none":
         return
+    classes: dict[type[nn.Module], type[nn.Module]] = {}
     for block in find_blocks(model)[1]:
         part = block if what == "blocks" else dict(block.named_children()).get("mlp")
         if part is None:
@@ -51,10 +52,12 @@ def recompute_(model: nn.Module, what: str) -> None:
                 f"task.recompute: a {type(block).__name__} has no part called mlp, which could be computed again. "
                 "Use blocks or none."
             )
-        part.__class__ = _recomputing(type(part))
+        plain = type(part)
+        if plain not in classes:
+            classes[plain] = _recomputing(plain)
+        part.__class__ = classes[plain]
 
 
-@functools.cache
 def _recomputing(plain: type[nn.Module]) -> type[nn.Module]:
     """The class of modules that compute their forward again; of a class, so that compiled blocks can share one graph."""
 

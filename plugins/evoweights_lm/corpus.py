@@ -6,7 +6,8 @@ from pathlib import Path
 from evoweights.errors import DataError, UsageError
 from evoweights_lm.documents import TextSource, text_source
 from evoweights_lm.hub_data import hub_source
-from evoweights_lm.huggingface import Origin, open_tokenizer, tokenizer_origin
+from evoweights_lm.huggingface import open_tokenizer
+from evoweights_lm.origin import Origin, tokenizer_origin
 from evoweights_lm.python_docs import python_docs_source
 from evoweights_lm.settings import LanguageModel
 from evoweights_lm.shards import shard_tokens

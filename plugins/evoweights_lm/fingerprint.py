@@ -7,12 +7,10 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from transformers import PretrainedConfig
 
-from evoweights_lm.huggingface import Origin
+from evoweights_lm.origin import Origin, config_file
 from evoweights_lm.token_data import TokenData
 from evoweights_lm.vocabulary import Vocabulary
 from evoweights_lm.windows import Tokens
@@ -26,13 +24,13 @@ _SAMPLE = "The 2nd naïve gene, don't\n\tmutate_it(x := 3.14)! Über 1,000 Stra�
 _NOTES = ("transformers_version", "_name_or_path", "_commit_hash", "torch_dtype", "dtype")
 
 
-def parts_of(corpus: TokenData, origin: Origin, config: PretrainedConfig) -> dict[str, str]:
+def parts_of(corpus: TokenData, origin: Origin) -> dict[str, str]:
     """The fingerprint of a language-model task."""
     return {
         "training data": tokens_digest(corpus.train, corpus.train_counts),
         "validation data": tokens_digest(corpus.validation),
         "tokenizer": tokenizer_digest(corpus.vocabulary),
-        "model": model_digest(origin, config),
+        "model": model_digest(origin),
     }
 
 
@@ -73,16 +71,15 @@ def tokenizer_digest(vocabulary: Vocabulary) -> str:
     return _json_digest(facts)
 
 
-def model_digest(origin: Origin, config: PretrainedConfig) -> str:
-    """A digest of what decides the architecture: a preset's size, or all of a config.json but notes of who wrote it.
+def model_digest(origin: Origin) -> str:
+    """A digest of what decides the architecture: a preset's size, or all of a config.json, as it is written in the file,
+    but notes of who wrote it.
 
     Saved weights are not part of it, because a run has its own from its first checkpoint on.
     """
     if origin.size is not None:
         return _json_digest(dataclasses.asdict(origin.size))
-    path = Path(origin.path)
-    file = path / "config.json" if path.is_dir() else path
-    facts = config.to_diff_dict() if origin.hub else json.loads(file.read_text(encoding="utf-8"))
+    facts = json.loads(config_file(origin).read_text(encoding="utf-8"))
     return _json_digest({key: value for key, value in facts.items() if key not in _NOTES})
 
 

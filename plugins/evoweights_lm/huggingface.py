@@ -5,17 +5,14 @@ Weights are read from safetensors only, and code that comes with a model is neve
 
 import copy
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import torch
 
-from evoweights.errors import DataError, EvoweightsError, UsageError, did_you_mean
-from evoweights_lm.presets import PRESETS, Size
+from evoweights.errors import DataError, UsageError
+from evoweights_lm.origin import Origin, explained
+from evoweights_lm.presets import Size
 from evoweights_lm.settings import LanguageModel
 from evoweights_lm.vocabulary import Vocabulary, from_tokenizer
 
@@ -23,6 +20,11 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 ATTENTION = "sdpa"
+_SIZES = (
+    *("vocab_size", "hidden_size", "intermediate_size", "n_inner", "max_position_embeddings", "num_hidden_layers"),
+    *("num_attention_heads", "num_key_value_heads", "head_dim"),
+)
+"""What must be positive in a configuration, by the names that ``transformers`` maps those of each model from."""
 
 
 def quiet_transformers() -> ModuleType:
@@ -33,70 +35,6 @@ def quiet_transformers() -> ModuleType:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     return transformers
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a model comes from: a preset's size, or a config, folder or hub name that ``transformers`` opens.
-
-    ``pretrained`` says that it has weights.
-    """
-
-    label: str
-    size: Size | None = None
-    path: str = ""
-    pretrained: bool = False
-    hub: bool = False
-    revision: str | None = None
-
-
-def find_origin(settings: LanguageModel) -> Origin:
-    """What ``settings.model`` stands for: a preset, an existing file or folder, or else a name on the hub.
-
-    Raises:
-        DataError: a folder that holds no model, or whose weights are not safetensors.
-        UsageError: there is no such thing, or it would take the hub, which was not allowed.
-    """
-    name, path = settings.model, Path(settings.model)
-    if name in PRESETS:
-        return Origin(name, size=PRESETS[name])
-    if path.is_file():
-        return Origin(name, path=name)
-    if path.is_dir():
-        return _folder_origin(path)
-    if settings.hub:
-        return Origin(name, path=name, pretrained=True, hub=True, revision=settings.revision or None)
-    raise UsageError(
-        f"task.model: {name!r} is no preset, and no file or folder of that name exists.{did_you_mean(name, PRESETS)} "
-        "A name on the Hugging Face hub needs task.hub: true."
-    )
-
-
-def _folder_origin(path: Path) -> Origin:
-    if not (path / "config.json").is_file():
-        raise DataError(f"task.model: {path} has no config.json, so it is no saved model. Give the folder of one.")
-    weights = bool(list(path.glob("*.safetensors")))
-    pickled = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth") for file in path.glob(pattern))
-    if pickled and not weights:
-        raise DataError(
-            f"task.model: the weights in {path} ({', '.join(pickled)}) are pickled, and pickles can run code, so they "
-            "are never opened. Convert the model to safetensors, or give its config.json to train it afresh."
-        )
-    return Origin(str(path), path=str(path), pretrained=weights)
-
-
-@contextmanager
-def _explained(origin: Origin, what: str) -> Iterator[None]:
-    """Turn what ``transformers`` and the libraries below it raise, which may be anything, into one clear message."""
-    try:
-        yield
-    except (EvoweightsError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        first = " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
-        source = "on the hub" if origin.hub else "on this machine"
-        raise DataError(f"task.model: the {what} of {origin.label!r} ({source}) cannot be used: {first}") from error
 
 
 def open_config(origin: Origin, settings: LanguageModel, vocabulary: Vocabulary) -> "PretrainedConfig":
@@ -110,13 +48,14 @@ def open_config(origin: Origin, settings: LanguageModel, vocabulary: Vocabulary)
     if origin.size:
         config = _gpt2_config(origin.size, settings.context, rows, vocabulary)
     else:
-        with _explained(origin, "configuration"):
+        with explained(origin, "configuration"):
             config = transformers.AutoConfig.from_pretrained(
                 origin.path,
                 revision=origin.revision or "main",
                 local_files_only=not origin.hub,
                 trust_remote_code=False,
             )
+        _check_sizes(config, origin)
         _fit_vocabulary(config, origin, rows, vocabulary)
     if type(config) not in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
         raise DataError(f"task.model: {origin.label!r} is a {config.model_type}, which is no causal language model.")
@@ -147,6 +86,16 @@ def _gpt2_config(size: Size, context: int, rows: int, vocabulary: Vocabulary) ->
         bos_token_id=vocabulary.end_of_text,
         eos_token_id=vocabulary.end_of_text,
     )
+
+
+def _check_sizes(config: "PretrainedConfig", origin: Origin) -> None:
+    """Raise UsageError for a size below 1; ``transformers`` would build a model without blocks from it, or none."""
+    facts = config.to_dict()
+    for name in (config.attribute_map.get(size, size) for size in _SIZES):
+        if isinstance(value := facts.get(name), int) and value < 1:
+            raise UsageError(
+                f"task.model: {origin.label!r} sets {name} to {value}, but a size must be 1 or more. Correct its config.json."
+            )
 
 
 def _fit_vocabulary(config: "PretrainedConfig", origin: Origin, rows: int, vocabulary: Vocabulary) -> None:
@@ -183,7 +132,7 @@ def build_model(
     """
     transformers = quiet_transformers()
     if origin.pretrained and layers is None:
-        with _explained(origin, "weights"):
+        with explained(origin, "weights"):
             model, report = transformers.AutoModelForCausalLM.from_pretrained(
                 origin.path,
                 config=copy.deepcopy(config),
@@ -202,7 +151,7 @@ def build_model(
                 f"{missing[0]}. Fetch or save the folder again."
             )
     else:
-        with _explained(origin, "architecture"):
+        with explained(origin, "architecture"):
             model = transformers.AutoModelForCausalLM.from_config(
                 with_layers(config, layers),
                 attn_implementation=ATTENTION,
@@ -222,7 +171,7 @@ def open_tokenizer(origin: Origin) -> Vocabulary:
         DataError: there is none that can be read.
     """
     transformers = quiet_transformers()
-    with _explained(origin, "tokenizer"):
+    with explained(origin, "tokenizer"):
         tokenizer = transformers.AutoTokenizer.from_pretrained(
             origin.path,
             revision=origin.revision or "main",
@@ -233,10 +182,3 @@ def open_tokenizer(origin: Origin) -> Vocabulary:
     if not tokenizer.is_fast:
         raise DataError(f"task.tokenizer: {origin.label!r} has no fast tokenizer (tokenizer.json). Convert it first.")
     return from_tokenizer(copy.deepcopy(tokenizer.backend_tokenizer), origin.label, tokenizer.eos_token)
-
-
-def tokenizer_origin(settings: LanguageModel, model: Origin) -> Origin:
-    """Where a tokenizer that is no file comes from: the model's own for ``auto``, else a folder or a hub name."""
-    if settings.tokenizer == "auto":
-        return model
-    return Origin(settings.tokenizer, path=settings.tokenizer, hub=settings.hub)

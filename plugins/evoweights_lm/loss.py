@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PLAIN_LOGITS = 1 << 26
 """Logits that are held at once without chunks: 256 MiB in float32."""
+LOGITS_AT_ONCE = 1 << 24
+"""Logits that are held at once where sequences are only scored: 64 MiB in float32."""
 CHUNK_LOGITS = 1 << 27
 """Logits of a chunk: 6 bytes each at the peak. Each chunk adds to the head's gradient once, so few are better than many."""
 CHUNK_ROWS = 512
@@ -47,6 +49,27 @@ def next_token_loss(module: "PreTrainedModel", inputs: Tensor, targets: Tensor) 
     head = module.get_output_embeddings()
     assert head is not None  # a causal language model has one
     return head_loss(hidden.flatten(0, 1), head.weight, targets.flatten())
+
+
+def sequence_losses(module: "PreTrainedModel", inputs: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of every sequence (nats per token, float32 ``[batch]``); both arguments are ``[batch, context]``.
+
+    The head is called as the module it is, on some tokens of all sequences at a time, so that whatever stands in for its
+    weights is met.
+    """
+    if module.config.model_type not in PLAIN_HEADS:
+        logits = module(input_ids=inputs, use_cache=False).logits
+        return _losses(logits, targets).mean(1)
+    hidden = module.base_model(input_ids=inputs, use_cache=False).last_hidden_state
+    head = module.get_output_embeddings()
+    assert head is not None  # a causal language model has one
+    at_once = max(1, LOGITS_AT_ONCE // (len(inputs) * module.config.vocab_size))
+    pairs = zip(hidden.split(at_once, 1), targets.split(at_once, 1), strict=True)
+    return torch.cat([_losses(head(piece), wanted) for piece, wanted in pairs], 1).mean(1)
+
+
+def _losses(logits: Tensor, targets: Tensor) -> Tensor:
+    return F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none").view(targets.shape)
 
 
 def head_loss(hidden: Tensor, head: Tensor, targets: Tensor) -> Tensor:

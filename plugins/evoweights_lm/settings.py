@@ -30,10 +30,8 @@ class LanguageModel:
         "the corpus: the documentation inside this Python, text files, files of token ids, or a hub dataset",
         choices=("python_docs", "text", "token_shards", "hub"),
     )
-    files: list[str] = setting(  # noqa: RUF009 - setting() returns a field
-        [], "files or globs to train on, for data: text or token_shards"
-    )
-    validation_files: list[str] = setting(  # noqa: RUF009 - setting() returns a field
+    files: list[str] = setting([], "files or globs to train on, for data: text or token_shards")
+    validation_files: list[str] = setting(
         [], "files or globs to validate on; if empty, the last validation_share of the training files"
     )
     dataset: str = setting("", "name of the hub dataset, for data: hub")
@@ -55,8 +53,8 @@ class LanguageModel:
     batch: int = setting(16, "sequences in a training batch", unit="sequences", minimum=1)
     micro_batch: int = setting(
         0,
-        "sequences that go through the model at once, to save memory: the gradients of a batch's parts add up; must divide "
-        "batch; 0 is the whole batch",
+        "sequences that go through the model at once, to save memory: the gradients of a batch's parts add up (in float32, "
+        "which takes 4 bytes a gene where dtype is not float32); must divide batch; 0 is the whole batch",
         unit="sequences",
         minimum=0,
     )

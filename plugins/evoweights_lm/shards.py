@@ -164,7 +164,7 @@ def _known(folder: Path) -> tuple[dict[str, list[int]], Tokens]:
     try:
         stamps = json.loads((folder / "facts.json").read_text(encoding="utf-8"))
         return stamps, np.load(folder / "train_counts.npy", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"{folder}: is damaged ({error}). Delete it; the token shards are then checked again."
         ) from error

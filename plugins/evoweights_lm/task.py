@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
@@ -17,9 +16,11 @@ from evoweights.task import Task, TaskPlace
 from evoweights_lm.blocks import recompute_
 from evoweights_lm.compiling import Compiling
 from evoweights_lm.corpus import open_corpus
+from evoweights_lm.evaluating import evaluating
 from evoweights_lm.generate import generate_tokens
-from evoweights_lm.huggingface import build_model, find_origin, open_config
-from evoweights_lm.loss import PLAIN_HEADS, next_token_loss
+from evoweights_lm.huggingface import build_model, open_config
+from evoweights_lm.loss import PLAIN_HEADS, next_token_loss, sequence_losses
+from evoweights_lm.origin import find_origin
 from evoweights_lm.settings import LanguageModel
 from evoweights_lm.windows import Tokens, epoch_window, open_windows
 
@@ -32,10 +33,14 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "mixed": torch.f
 
 
 class Batch(NamedTuple):
-    """Token ids ``int64 [batch, context]``; each target is the token after the input at its place."""
+    """Token ids ``int64 [batch, context]``; each target is the token after the input at its place.
+
+    ``is_whole`` says that it must go through the model at once.
+    """
 
     inputs: Tensor
     targets: Tensor
+    is_whole: bool = False
 
 
 class LanguageTask(Task):
@@ -97,7 +102,7 @@ class LanguageTask(Task):
             return  # a sketch has no numbers to compare
         tokens = torch.zeros(2, 4, dtype=torch.int64, device=self.place.device)
         tokens[1, -1] = 1
-        with _evaluating(cast(nn.Module, model)):
+        with evaluating(cast(nn.Module, model)):
             first, second = model(tokens).logits[:, 0].float()
         if not torch.allclose(first, second, rtol=1e-3, atol=1e-5, equal_nan=True):
             raise UsageError(
@@ -117,6 +122,20 @@ class LanguageTask(Task):
         model = cast("PreTrainedModel", module)
         return self.compiling.run(lambda: next_token_loss(model, batch.inputs, batch.targets), module)
 
+    @torch.no_grad()
+    def scores(self, module: nn.Module, batch: Batch) -> Tensor:
+        """Mean cross-entropy of every sequence in nats per token, float32, without gradients."""
+        rows = len(batch.inputs) if batch.is_whole else self.sequences_at_once
+        model, found = cast("PreTrainedModel", module), []
+        with evaluating(module), self.compiling.eagerly():
+            for inputs, targets in zip(batch.inputs.split(rows), batch.targets.split(rows), strict=True):
+                found.append(sequence_losses(model, inputs, targets))
+        return torch.cat(found)
+
+    def repeated(self, batch: Batch, copies: int) -> Batch:
+        """The sequences so many times over, the first copy first."""
+        return Batch(batch.inputs.repeat(copies, 1), batch.targets.repeat(copies, 1), is_whole=True)
+
     def pieces(self, batch: Batch) -> Iterator[tuple[Batch, float]]:
         """The batch in parts of ``micro_batch`` sequences."""
         rows = self.sequences_at_once
@@ -127,7 +146,7 @@ class LanguageTask(Task):
     def evaluate(self, module: nn.Module) -> float:
         """Mean cross-entropy in nats per token on the fixed validation subset, summed in float64."""
         total, count = 0.0, 0
-        with _evaluating(module):
+        with evaluating(module):
             for batch in self.validation_batches():
                 tokens = batch.targets.numel()
                 total += float(self.loss(module, batch)) * tokens
@@ -172,7 +191,7 @@ class LanguageTask(Task):
         if not start and end is None:
             raise UsageError("generate: this vocabulary has no end-of-text token to start from. Give a prompt.")
         begin = [] if start or end is None else [end]
-        with _evaluating(module), self.compiling.eagerly():
+        with evaluating(module), self.compiling.eagerly():
             ids = generate_tokens(
                 module,
                 [*begin, *start],
@@ -192,7 +211,7 @@ class LanguageTask(Task):
         """
         from evoweights_lm.fingerprint import parts_of
 
-        return parts_of(self.corpus, self.origin, self.config)
+        return parts_of(self.corpus, self.origin)
 
     def references(self) -> Mapping[str, float]:
         """Losses of two models that know no context, on the targets that :meth:`evaluate` scores.
@@ -214,7 +233,7 @@ class LanguageTask(Task):
         """
         from evoweights_lm.export import export_model
 
-        with _evaluating(module), self.compiling.eagerly():
+        with evaluating(module), self.compiling.eagerly():
             return export_model(cast("PreTrainedModel", module), folder, task=self)
 
     def _to_device(self, rows: list[Tokens]) -> Batch:
@@ -223,14 +242,3 @@ class LanguageTask(Task):
             block = block.pin_memory()
         block = block.to(self.place.device, non_blocking=True)
         return Batch(block[:, :-1].contiguous(), block[:, 1:].contiguous())
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """The module in evaluation mode, put back afterwards."""
-    training = module.training
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train(training)

@@ -16,6 +16,8 @@ from evoweights_lm.windows import Tokens
 
 _FORMAT = 1
 _PARTS = ("train", "validation")
+_FORMS = {"fingerprint": str, "tokenizer": str, "train": int, "validation": int}
+"""What must be in facts.json."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,17 @@ def _write_tokens(source: TextSource, split: Split, vocabulary: Vocabulary, fold
 
 
 def _facts(folder: Path) -> dict:
+    path = folder / "facts.json"
     try:
-        return json.loads((folder / "facts.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _damaged(folder / "facts.json", str(error)) from error
+        facts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
+    if not isinstance(facts, dict):
+        raise _damaged(path, f"a {type(facts).__name__} instead of named facts")
+    for name, form in _FORMS.items():
+        if type(facts.get(name)) is not form:
+            raise _damaged(path, f"{name} is {facts.get(name)!r:.40}, which is no {form.__name__}")
+    return facts
 
 
 def _mapped(path: Path, count: int) -> Tokens:
@@ -87,6 +96,8 @@ def _mapped(path: Path, count: int) -> Tokens:
         tokens = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from error
+    if tokens.ndim != 1 or tokens.dtype.kind != "u":
+        raise _damaged(path, f"{tokens.dtype} {list(tokens.shape)} instead of token ids")
     if len(tokens) != count:
         raise _damaged(path, f"{len(tokens)} tokens instead of {count}")
     return tokens

@@ -54,6 +54,18 @@ class DigitsTask(Task):
         return functional.cross_entropy(_logits(module, images), labels)
 
     @torch.no_grad()
+    def scores(self, module: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+        """The cross-entropy of every image in nats."""
+        images, labels = batch
+        with _evaluating(module):
+            return functional.cross_entropy(_logits(module, images), labels, reduction="none")
+
+    def repeated(self, batch: tuple[Tensor, Tensor], copies: int) -> tuple[Tensor, Tensor]:
+        """The images so many times over, the first copy first."""
+        images, labels = batch
+        return images.repeat(copies, *[1] * (images.ndim - 1)), labels.repeat(copies)
+
+    @torch.no_grad()
     def evaluate(self, module: nn.Module) -> float:
         """Mean cross-entropy of the validation images in nats; batch statistics are used, not changed."""
         images, labels = self.validation

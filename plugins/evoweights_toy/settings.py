@@ -39,7 +39,7 @@ class Digits:
     name: ClassVar[str] = "digits"
     source: ClassVar[str] = "evoweights"
 
-    hidden: list[int] = setting(  # noqa: RUF009 - setting() returns a field
+    hidden: list[int] = setting(
         [32, 32], "width of every hidden layer"
     )
     batch: int = setting(64, "images in a training batch", minimum=2)

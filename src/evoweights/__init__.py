@@ -10,7 +10,7 @@ from evoweights.version import __version__
 
 if TYPE_CHECKING:
     from evoweights import errors
-    from evoweights.catalog import setting
+    from evoweights.catalog import part, setting
     from evoweights.config.loading import load_config
     from evoweights.engine import Engine
     from evoweights.hookspecs import hookimpl
@@ -62,13 +62,14 @@ __all__ = [
     "load_config",
     "maximum",
     "minimum",
+    "part",
     "setting",
     "sqrt",
     "where",
 ]
 
 _HOMES = {
-    "evoweights.catalog": ("setting",),
+    "evoweights.catalog": ("part", "setting"),
     "evoweights.config.loading": ("load_config",),
     "evoweights.engine": ("Engine",),
     "evoweights.hookspecs": ("hookimpl",),

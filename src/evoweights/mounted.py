@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from evoweights.errors import PluginError
+from evoweights.homes.copies import CopyWatch
 from evoweights.homes.part import Part, check_mounted, compute_in_
 from evoweights.homes.swaps import PlainSwaps, Swaps, copy_
 from evoweights.population import Population
-from evoweights_kernels import TILE
 
 
 @dataclass(frozen=True)
@@ -47,8 +46,7 @@ class Mounted:
     row: int | None = None
     memory: dict[str, Tensor] = field(default_factory=dict)
     swaps: Swaps = field(default_factory=PlainSwaps)
-    _digests: list[Tensor] = field(default_factory=list)
-    _written: Tensor | None = None
+    _watch: CopyWatch = field(default_factory=CopyWatch)
 
     def __post_init__(self) -> None:
         """Give buffers that share memory with themselves, as expanded ones do, memory of their own: they are written to."""
@@ -65,40 +63,22 @@ class Mounted:
         """Let forward and backward use copies of the genomes in ``dtype``, rounded from them; the genomes stay as they are."""
         for part in self.parts:
             compute_in_(self.module, part, dtype)
-        self._digests = []
+        self._watch = CopyWatch()
 
     def refresh_(self) -> None:
         """Let the module know weights that were written into its parts; a feed does it before every loss."""
-        self._look_at_copies_()
+        self._watch.look_(self.parts)
         for part in self.parts:
             part.refresh_()
-        self._digests = [_digest(copy) for copy in self._copies]
+        self._watch.keep_(self.parts)
 
     def refuse_written_copies(self, improver: str) -> None:
         """See that nothing but :meth:`refresh_` wrote to the copies of the genomes since the individual was loaded.
 
         Raises:
-            PluginError: something did; the next refresh overwrites it, and no genome ever has it.
+            PluginError: something did, so its work would be lost.
         """
-        self._look_at_copies_()
-        if self._written is None or not bool(self._written):
-            return
-        name = str(self._copies[0].dtype).removeprefix("torch.")
-        raise PluginError(
-            f"improve {improver}: the module's parameters were written to, but they are {name} copies that are rounded anew "
-            "from the genome, so the work would be lost. Let the improver write to part.weights of mounted.parts, or set "
-            "task.dtype to float32 or bfloat16, where the parameters are the genome."
-        )
-
-    @property
-    def _copies(self) -> list[Tensor]:
-        return [part.compute for part in self.parts if part.compute is not part.weights]
-
-    def _look_at_copies_(self) -> None:
-        """Note whether copies differ from what they were after the last refresh; does not wait for the device."""
-        for copy, digest in zip(self._copies, self._digests, strict=False):
-            differs = (_digest(copy) != digest).any()
-            self._written = differs if self._written is None else self._written | differs
+        self._watch.refuse_writes(self.parts, improver)
 
     def load(self, population: Population, row: int) -> None:
         """Mount an individual: copy its weights, slots and buffers in."""
@@ -107,8 +87,8 @@ class Mounted:
         self.own.counters = dict(population.individuals[row].counters)
         self.memory = dict(population.memory[row])
         self.put_buffers_(population.buffers[row])
+        self._watch = CopyWatch()
         self.refresh_()
-        self._written = None
         self.row = row
 
     def show(self, population: Population, row: int) -> None:
@@ -145,8 +125,3 @@ class Mounted:
     def _persistent(self) -> dict[str, Tensor]:
         persistent = self.module.state_dict(keep_vars=True)
         return {name: each for name, each in self.module.named_buffers() if name in persistent}
-
-
-def _digest(genes: Tensor) -> Tensor:
-    """A whole number for each tile, which a change of the tile's bits changes but for a chance that it adds up to none."""
-    return genes.view(torch.int64).view(genes.numel() // TILE, -1).sum(1)

@@ -58,12 +58,17 @@ class Task(ABC):
         """The differentiable loss of a batch, a scalar."""
 
     def scores(self, module: "nn.Module", batch: Any) -> "Tensor":
-        """The loss of every item of a batch, ``[items]``, without gradients; the batch as one item if a task does not say
-        otherwise."""
+        """The loss of every item of a batch, ``[items]``, in evaluation mode and without gradients; the batch as one item if a
+        task does not say otherwise."""
         import torch
 
-        with torch.no_grad():
-            return self.loss(module, batch).detach().reshape(1)
+        was_training = module.training
+        module.eval()
+        try:
+            with torch.no_grad():
+                return self.loss(module, batch).detach().reshape(1)
+        finally:
+            module.train(was_training)
 
     def repeated(self, batch: Any, copies: int) -> Any:
         """A batch so many times over, the first copy first, so that several individuals can be scored in one forward pass.

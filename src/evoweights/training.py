@@ -11,6 +11,7 @@ from torch import Tensor
 
 from evoweights.config.run_config import Scheduled
 from evoweights.contract import calling, chosen_turn
+from evoweights.homes.gradient_sums import GradientSums
 from evoweights.improvers import Improver, Moment, NonFiniteStep
 from evoweights.mounted import Mounted
 from evoweights.operators import TurnRule
@@ -56,31 +57,20 @@ class Feed:
 
     def add_gradient_(self, mounted: Mounted) -> Tensor:
         """Backward through the loss on the next batch, piece by piece; the loss."""
-        losses, sums = [], {}
+        losses, sums = [], GradientSums(mounted.parts)
         for piece, share in self.task.pieces(self._next_batch(mounted)):
             if losses:
-                _set_aside_(mounted, sums)
+                sums.set_aside_()
             loss = self.task.loss(mounted.module, piece) * share
             loss.backward()
             losses.append(loss.detach())
-        if sums:
-            _set_aside_(mounted, sums)
-        for number, total in sums.items():
-            mounted.parts[number].gradient.copy_(total)
+        sums.put_back_()
         return torch.stack(losses).sum()
 
     def _next_batch(self, mounted: Mounted) -> Any:
         mounted.refresh_()
         self.progress.batches += 1
         return self.task.batch(self.progress.batches - 1)
-
-
-def _set_aside_(mounted: Mounted, sums: dict[int, Tensor]) -> None:
-    """Move gradients below float32 to sums in float32, by part: each addition to one in bfloat16 would round it to 8 bits."""
-    for number, part in enumerate(mounted.parts):
-        if part.gradient.dtype.itemsize < 4:
-            sums[number] = sums[number].add_(part.gradient) if number in sums else part.gradient.float()
-            part.gradient.zero_()
 
 
 @dataclass(frozen=True)

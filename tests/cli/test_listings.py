@@ -4,9 +4,41 @@ from pathlib import Path
 import pytest
 from command_line import CommandLine
 
-from evoweights.catalog import KINDS
 from evoweights.cli.units import duration_text, size_text
+from evoweights.plugins.loading import load_plugins
 from evoweights.plugins.sources import BUILT_IN, Plugin
+
+KINDS = tuple(load_plugins(folder=Path()).catalog.kinds)
+PARTS = """
+from dataclasses import dataclass
+
+from evoweights import hookimpl
+from evoweights.catalog import part, setting
+
+
+@dataclass(frozen=True)
+class Soft:
+    "Is soft."
+    name = "soft"
+    source = "me"
+    share: float = setting(0.5, "how much")
+
+
+@dataclass(frozen=True)
+class Host:
+    "Holds others."
+    name = "host"
+    source = "me"
+    cushion: Soft = part("cushion", Soft, "to sit on")
+    spare: Soft = part("cushion", lambda: Soft(0.25), "to lie on")
+
+
+@hookimpl
+def register(catalog):
+    catalog.kind("cushion", "what is under something")
+    catalog.add("cushion", Soft)
+    catalog.add("operator", Host)
+"""
 
 
 def broken() -> Plugin:
@@ -65,6 +97,28 @@ def test_component_of_a_file_is_listed_on_request(evoweights: CommandLine) -> No
     )
     Path("mine.py").write_text(code)
     assert "operator mine" in evoweights("operators", "--plugin", "./mine.py").out
+
+
+def test_a_part_is_listed_with_its_kind_and_its_default(evoweights: CommandLine) -> None:
+    Path("mine.py").write_text(PARTS)
+    shown = " ".join(evoweights("operators", "--plugin", "./mine.py").out.split())
+    assert "cushion = soft to sit on (a cushion component)" in shown
+    assert "spare = {name: soft, share: 0.25} to lie on (a cushion component)" in shown
+    entries = json.loads(evoweights("operators", "--kind", "operator", "--plugin", "./mine.py", "--json").out)
+    (cushion, spare) = next(each for each in entries if each["name"] == "host")["settings"]
+    assert (cushion["kind"], cushion["type"], cushion["required"]) == ("cushion", "a cushion component", False)
+    assert cushion["default"] == {"name": "soft", "share": 0.5} and spare["default"] == {"name": "soft", "share": 0.25}
+    assert {setting["kind"] for each in entries if each["name"] != "host" for setting in each["settings"]} == {None}
+
+
+def test_a_kind_that_a_plugin_opened_can_be_listed(evoweights: CommandLine) -> None:
+    Path("mine.py").write_text(PARTS)
+    shown = evoweights("operators", "--kind", "cushion", "--plugin", "./mine.py").out
+    assert "Components of kind cushion: what is under something (mine" in shown and "cushion soft" in shown
+    assert "operator" not in shown
+    outcome = evoweights("operators", "--kind", "cushoin", "--plugin", "./mine.py")
+    assert outcome.code == 2 and "Did you mean 'cushion'? Known: cushion, " in outcome.err
+    assert all(each in outcome.err for each in KINDS)
 
 
 def test_doctor_examines_the_machine(evoweights: CommandLine) -> None:

@@ -287,7 +287,7 @@ BAD: dict[str, Bad] = {
     ),
     "unknown preset": Bad(
         plus("preset: smal\n"),
-        "bad.yaml:4: preset: no preset is called 'smal'. Did you mean 'small'? Known: broken, small.",
+        "bad.yaml:4: preset: no preset is called 'smal'. Did you mean 'small'? Known: broken, climber, small, two_climbers.",
     ),
     "plugins as text": Bad(
         plus("plugins: foo\n"),

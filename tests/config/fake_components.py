@@ -1,11 +1,11 @@
-"""A built-in plugin for tests: one component of every kind, with settings of every type."""
+"""A built-in plugin for tests: one component of every kind, two kinds of its own, and settings of every type."""
 
 import enum
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from evoweights.catalog import Registrar, setting
+from evoweights.catalog import Registrar, part, setting
 from evoweights.hookspecs import hookimpl
 
 
@@ -69,6 +69,76 @@ class Step:
 
 
 @dataclass(frozen=True)
+class Shaping:
+    """What components of the kind have in common."""
+
+    source: ClassVar[str] = "nobody 2020"
+
+
+@dataclass(frozen=True)
+class Rank(Shaping):
+    """A shaping."""
+
+    name: ClassVar[str] = "rank"
+
+    scale: float = setting(1.0, "height", minimum=0.0)
+
+
+@dataclass(frozen=True)
+class Score(Shaping):
+    """Another shaping."""
+
+    name: ClassVar[str] = "score"
+
+    clip: float = setting(3.0, "most", minimum=0.0)
+
+
+@dataclass(frozen=True)
+class Blend(Shaping):
+    """A shaping made of two others."""
+
+    name: ClassVar[str] = "blend"
+
+    first: Shaping = part("shaping", Score, "one")
+    second: Shaping = part("shaping", lambda: Rank(scale=2.0), "the other")
+    share: float = setting(0.5, "of the first", minimum=0.0, maximum=1.0)
+
+    def __post_init__(self) -> None:
+        if self.first == self.second:
+            raise ValueError("first and second are the same.")
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A noise without settings."""
+
+    name: ClassVar[str] = "dense"
+    source: ClassVar[str] = "nobody 2020"
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """A noise that needs to be told its rank."""
+
+    name: ClassVar[str] = "low_rank"
+    source: ClassVar[str] = "nobody 2020"
+
+    rank: int = setting(doc="rank", minimum=1)
+
+
+@dataclass(frozen=True)
+class Climb:
+    """An improver made of parts."""
+
+    name: ClassVar[str] = "climb"
+    source: ClassVar[str] = "nobody 2020"
+
+    sigma: float = setting(0.1, "step", minimum=0.0)
+    shaping: Shaping = part("shaping", Rank, "from losses to weights")
+    noise: Dense | LowRank = part("noise", Dense, "directions")
+
+
+@dataclass(frozen=True)
 class Mix:
     """An operator."""
 
@@ -129,6 +199,13 @@ class TensorBoard:
 
 @hookimpl
 def register(catalog: Registrar) -> None:
+    catalog.kind("shaping", "how losses become weights")
+    catalog.kind("noise", "where directions come from")
+    for each in (Rank, Score, Blend):
+        catalog.add("shaping", each)
+    catalog.add("noise", Dense)
+    catalog.add("noise", LowRank)
+    catalog.add("improve", Climb)
     catalog.add("task", Toy)
     catalog.add("population", Pop)
     catalog.add("turn", RoundRobin)
@@ -140,9 +217,16 @@ def register(catalog: Registrar) -> None:
     catalog.add("observer", TensorBoard)
     values = {
         "generations": 9,
-        "task": {"name": "toy", "model": "small", "layers": 3},
+        "task": {"name": "toy", "model": "small", "layers": 3, "weights": {"a": 1.0}, "files": ["y"]},
         "improve": [{"name": "step", "steps": 7}],
     }
     catalog.preset("small", values, doc="a small one", source="nobody 2020")
     broken = {**values, "improve": [{"name": "step", "steps": 101}]}
     catalog.preset("broken", broken, doc="a wrong one", source="nobody 2020")
+    blend = {"name": "blend", "first": {"name": "score", "clip": 7.0}, "second": "score", "share": 0.25}
+    climber = {"improve": [{"name": "climb", "sigma": 0.5, "every": 2, "shaping": blend, "noise": "dense"}]}
+    catalog.preset("climber", climber, doc="one with parts", source="nobody 2020")
+    unnamed = {
+        "improve": [{"name": "climb", "shaping": {"scale": 4.0}}, {"name": "climb", "shaping": {"name": "score"}}]
+    }
+    catalog.preset("two_climbers", unnamed, doc="one that leaves out a name", source="nobody 2020")

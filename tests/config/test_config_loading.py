@@ -179,16 +179,30 @@ def test_override_of_text_is_taken_as_typed(typed: str, name: str) -> None:
     assert load(FULL, (f"name={typed}",)).name == name
 
 
-def test_preset_lies_under_the_file_and_lists_are_taken_whole() -> None:
+def test_preset_lies_under_the_file_and_an_entry_of_a_list_under_that_of_its_name() -> None:
     text = "name: x\npreset: small\npopulation: {name: pop}\n"
     config = load(text)
-    assert (config.generations, config.task, config.preset) == (9, Toy(model="small", layers=3), "small")
+    assert (config.generations, config.task, config.preset) == (
+        9,
+        Toy("small", 3, files=["y"], weights={"a": 1.0}),
+        "small",
+    )
     assert [each.component for each in config.improve] == [Step(steps=7)]
     config = load(text + "task: {name: toy, layers: 5}\nimprove: [{name: step}]\n")
-    assert config.task == Toy(model="small", layers=5)
-    assert [each.component for each in config.improve] == [Step()]
+    assert config.task == Toy("small", 5, files=["y"], weights={"a": 1.0})
+    assert [each.component for each in config.improve] == [Step(steps=7)]
+    assert load(text + "improve: []\n").improve == ()
     assert load(text, ("improve.0.steps=2", "task.layers=1")).improve[0].component == Step(steps=2)
     assert load("name: x\npopulation: {name: pop}\n", ("preset=small",)).generations == 9
+
+
+def test_a_setting_that_is_a_mapping_or_list_is_taken_whole() -> None:
+    text = "name: x\npreset: small\npopulation: {name: pop}\n"
+    assert load(text).task.weights == {"a": 1.0}
+    assert load(text + "task: {name: toy, weights: {b: 2}, files: [z]}\n").task.weights == {"b": 2.0}
+    assert load(text + "task: {name: toy, files: [z]}\n").task.files == ["z"]
+    config = load(text, ("task.weights={c: 3}",))
+    assert config.task.weights == load(config.text).task.weights == {"c": 3.0}
 
 
 def test_mistake_in_a_preset_says_so() -> None:

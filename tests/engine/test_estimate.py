@@ -106,6 +106,16 @@ def test_the_predicted_peak_is_within_ten_percent_of_the_measured(
     assert predicted.peak_bytes - champion == pytest.approx(measured, rel=0.1)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "mixed"])
+def test_sums_of_bfloat16_gradients_are_in_the_prediction(tmp_path: Path, dtype: str) -> None:
+    config = config_of(tmp_path, TWELVE, 2, dtype=dtype, micro_batch=1)
+    predicted = estimate(config)
+    genes = predicted.genes + predicted.shared_genes
+    assert predicted.activation_bytes is not None and predicted.activation_bytes > 4 * genes
+    champion = genes * (2 if dtype == "bfloat16" else 4)
+    assert predicted.peak_bytes - champion == pytest.approx(measured_peak(config, tmp_path), rel=0.1)
+
+
 def test_parts_of_a_batch_need_less_for_a_step_and_nothing_else(tmp_path: Path) -> None:
     whole, parted = (estimate(config_of(tmp_path, TWELVE, 2, micro_batch=rows)) for rows in (0, 2))
     assert parted.activation_bytes < 0.4 * whole.activation_bytes

@@ -36,11 +36,25 @@ def needed(entry):
     return {each.name: (each.facts.get("choices") or [values.get(each.hint, "text")])[0] for each in missing}
 
 
+def in_its_place(entry, component):
+    """The sections of a configuration with this component: its own, or that of the first that can hold it as a part."""
+    place = PLACES.get(entry.kind, entry.kind)
+    if place in BASE:
+        return {**BASE, place: [component] if isinstance(BASE[place], list) else component}
+    holders = [
+        (each, name)
+        for each in ENTRIES
+        for name, setting in settings_of(each.component).items()
+        if setting.kind == entry.kind != each.kind
+    ]
+    assert holders, f"no component holds one of kind {entry.kind}"
+    holder, name = holders[0]
+    return in_its_place(holder, {"name": holder.name, **needed(holder), name: component})
+
+
 def configured(entry, **settings):
     """A configuration with this component in its place."""
-    place = PLACES.get(entry.kind, entry.kind)
-    component = {"name": entry.name, **needed(entry), **settings}
-    values = {**BASE, place: [component] if isinstance(BASE[place], list) else component}
+    values = in_its_place(entry, {"name": entry.name, **needed(entry), **settings})
     return config_from_text(json.dumps(values), where="test", folder=Path())
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evoweights_lm import fingerprint
 from evoweights_lm.fingerprint import BLOCK, WHOLE, tokenizer_digest, tokens_digest
-from evoweights_lm.huggingface import Origin
+from evoweights_lm.origin import Origin
 from evoweights_lm.vocabulary import byte_vocabulary, known_vocabulary, train_bpe
 
 PARTS = {"training data", "validation data", "tokenizer", "model"}

@@ -16,9 +16,11 @@ from evoweights.progress import Progress
 from evoweights.scoring import evaluate
 from evoweights.seeds import Noise, seeded
 from evoweights.training import Feed
+from evoweights_classic import Individuals
 from evoweights_eoe.experts import Experts
 from evoweights_lm import blocks, compiling
 from evoweights_lm.blocks import recompute_
+from evoweights_toy.settings import Digits
 
 DTYPES = ("float32", "bfloat16")
 
@@ -142,15 +144,15 @@ def test_switching_experts_compiles_nothing_anew(open_text, eager_backend, tmp_p
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == counted
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["the model", "its blocks"])
-def test_evaluations_that_can_be_interrupted_compile_nothing_anew(open_text, eager_backend, tmp_path, whole):
-    task = open_text(compile="off" if whole else "on")
+@pytest.mark.parametrize("whole", [True, False], ids=["the model", "its parts"])
+def test_evaluations_that_can_be_interrupted_compile_nothing_anew(place_at, eager_backend, tmp_path, whole):
+    task = Digits(hidden=[12], train_images=64, validation_images=32).open(place_at())
     population, mounted = found(
-        Experts(blocks_per_expert=2).blueprint(task, Noise(1)),
+        Individuals(size=2).blueprint(task, Noise(1)),
         improvers=[], operators=[], noise=Noise(1), device=torch.device("cpu"), folder=tmp_path,
     )  # fmt: skip
-    if whole:
-        mounted.module.compile(backend="eager", dynamic=False)
+    for each in [mounted.module] if whole else mounted.module.children():
+        each.compile(backend="eager", dynamic=False)
     asked = []
 
     def stop():
@@ -160,21 +162,19 @@ def test_evaluations_that_can_be_interrupted_compile_nothing_anew(open_text, eag
     def measure():
         population.mark_changed(range(population.size))
         assert evaluate(population, mounted, task, stop=stop)
+        return torch._dynamo.utils.counters["stats"]["unique_graphs"]
 
-    measure()
-    before = torch._dynamo.utils.counters["stats"]["unique_graphs"]
-    assert before == 1
+    first = measure()
+    assert first >= 1
     with torch._dynamo.config.patch(error_on_recompile=True):
-        measure()
-        measure()
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before
+        assert [measure(), measure()] == [first, first]
     assert len(asked) >= 6
 
 
 def test_the_classes_of_recomputed_parts_go_with_their_models(open_text):
     def count():
         gc.collect()
-        return sum(isinstance(each, type) and each.__module__ == blocks.__name__ for each in gc.get_objects())
+        return sum(type(each) is type and each.__module__ == blocks.__name__ for each in gc.get_objects())
 
     before = count()
     models = [open_text(recompute="mlp").build() for _ in range(2)]

@@ -221,3 +221,13 @@ def test_dataclass_with_quoted_types_works_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("from __future__ import annotations\n" + GOOD)
     (entry,) = load_plugins(["mine.py"], folder=tmp_path).catalog.entries()
     assert entry.component().size == 1
+
+
+def test_a_plugin_that_adds_to_a_kind_of_a_built_in_one_is_listed_with_what_is_its_own(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("opener", GOOD + "    catalog.kind('shade', 'how dark')\n")
+    install("adder", GOOD.replace('"operator"', '"shade"'))
+    monkeypatch.setattr("evoweights.plugins.loading.built_in_plugins", lambda: (installed_plugins()[1],))
+    adder = next(each for each in try_plugins() if each.plugin.name == "adder")
+    assert (adder.status, adder.components) == ("ok", ("shade thing",))

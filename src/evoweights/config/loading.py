@@ -4,15 +4,17 @@ Everything that is wrong is reported at once, each with its place, before torch 
 has every default written out and every interpolation as it was, so that it can be read, compared and used again.
 """
 
+import copy
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from evoweights.catalog import Catalog
-from evoweights.config.interpolation import Interpolations, has_interpolation, leaves
+from evoweights.config.components import fill_component, make_component, make_instance, spell_out
+from evoweights.config.interpolation import Interpolations, has_interpolation
 from evoweights.config.run_config import (
     DEFAULTS,
     GROUPS,
@@ -25,9 +27,9 @@ from evoweights.config.run_config import (
     RunSettings,
     Scheduled,
 )
-from evoweights.config.schema import HIDDEN, convert, fill, make, settings_of, show
+from evoweights.config.schema import HIDDEN, Setting, convert, fill, settings_of, show
 from evoweights.config.source import Source, parse
-from evoweights.errors import PluginError, UsageError, did_you_mean
+from evoweights.errors import UsageError, did_you_mean
 from evoweights.plugins.loading import Hooks, Plugins, load_plugins, register_hooks
 from evoweights.plugins.sources import is_local
 
@@ -89,10 +91,12 @@ def _assemble(source: Source, overrides: Sequence[str], *, folder: Path, allow_e
     for each in filter(_is_early, overrides):
         source.override(each)
     plugins = _load_plugins(source, folder)
+    spell_out(source.values, plugins.catalog)
     _put_preset_under(source, plugins.catalog)
     source.put_under(DEFAULTS, origin="default")
     for each in overrides:
         if not _is_early(each):
+            spell_out(source.values, plugins.catalog)
             source.override(each)
     filled = _fill(source, plugins.catalog)
     values = _convert(source, filled, plugins.catalog, Interpolations(filled, allow_env=allow_env))
@@ -128,9 +132,12 @@ def _put_preset_under(source: Source, catalog: Catalog) -> None:
     name = source.as_text("preset", source.values.get("preset"))
     if isinstance(name, str):
         try:
-            source.put_under(catalog.find_preset(name).values, origin=f"preset {name}")
+            values = copy.deepcopy(dict(catalog.find_preset(name).values))
         except UsageError as error:
             source.problems.append(f"{source.origin('preset')}: {error}")
+            return
+        spell_out(values, catalog, name_defaults=True)
+        source.put_under(values, origin=f"preset {name}")
 
 
 def _fill(source: Source, catalog: Catalog) -> dict[str, Any]:
@@ -141,7 +148,7 @@ def _fill(source: Source, catalog: Catalog) -> dict[str, Any]:
             source.complain(key, f"unknown key.{did_you_mean(key, ORDER)}")
     filled = fill(run, {key: given[key] for key in run if key in given}, source, path="", what="a configuration")
     for key, kind in SINGLE.items():
-        filled[key] = _fill_component(source, catalog, kind, key, given.get(key))
+        filled[key] = fill_component(given.get(key), source, catalog, kind=kind, path=key, phase={})
     for key, kind in SEVERAL.items():
         entries = given[key]
         if not isinstance(entries, list):
@@ -149,7 +156,10 @@ def _fill(source: Source, catalog: Catalog) -> dict[str, Any]:
                 key, f"found {show(entries)}; expected a list, with one `- {{name: ...}}` for each component."
             )
             entries = []
-        filled[key] = [_fill_component(source, catalog, kind, f"{key}.{i}", each) for i, each in enumerate(entries)]
+        filled[key] = [
+            fill_component(each, source, catalog, kind=kind, path=f"{key}.{i}", phase=_phase_of(key))
+            for i, each in enumerate(entries)
+        ]
     for key, group in GROUPS.items():
         entry = given.get(key, {})
         if not isinstance(entry, dict):
@@ -159,39 +169,19 @@ def _fill(source: Source, catalog: Catalog) -> dict[str, Any]:
     return filled
 
 
-def _fill_component(source: Source, catalog: Catalog, kind: str, path: str, given: Any) -> dict[str, Any]:
-    """One component's mapping, complete; empty after a complaint that leaves nothing to check."""
-    known = ", ".join(entry.name for entry in catalog.entries(kind)) or "none"
-    name = given.get("name") if isinstance(given, dict) else None
-    if not isinstance(name, str) or has_interpolation(name):
-        found = "missing" if given is None else f"found {show(given)} without a name in plain text"
-        source.complain(path, f"{found}; expected a mapping such as {{name: ...}}. Known {kind} components: {known}.")
-        return {}
-    try:
-        entry = catalog.find(kind, name, where=f"{path}.name")
-    except UsageError as error:
-        source.problems.append(f"{source.origin(f'{path}.name')}: {error}")
-        return {}
-    settings, phase = settings_of(entry.component), _phase_of(path)
-    if clash := settings.keys() & {"name", *phase}:
-        raise PluginError(f"{entry.provider}: {kind} {name}: a setting cannot be called {', '.join(clash)}. Rename it.")
-    own = {key: value for key, value in given.items() if key != "name"}
-    return {"name": name, **fill(phase | settings, own, source, path=path, what=f"{kind} {name}")}
-
-
-def _phase_of(path: str) -> dict[str, Any]:
+def _phase_of(section: str) -> Mapping[str, Setting]:
     """The settings that entries of ``improve`` and ``vary`` take besides the component's own."""
-    return settings_of(Phase) if path.split(".")[0] in ("improve", "vary") else {}
+    return settings_of(Phase) if section in ("improve", "vary") else {}
 
 
 def _convert(source: Source, filled: dict[str, Any], catalog: Catalog, resolver: Interpolations) -> dict[str, Any]:
     """The fields of a :class:`RunConfig` that the configuration decides."""
 
     def instance(cls: type, given: dict[str, Any], path: str) -> Any:
-        return _instance(cls, given, source, resolver, path=path)
+        return make_instance(cls, given, source, catalog, resolver, path=path)
 
     def component(kind: str, given: dict[str, Any], path: str) -> Any:
-        return instance(catalog.find(kind, given["name"], where=path).component, given, path) if given else None
+        return make_component(kind, given, source, catalog, resolver, path=path)
 
     values = convert(settings_of(RunSettings), filled, source, resolver, path="")
     for key, (pattern, words) in PATTERNS.items():
@@ -210,16 +200,6 @@ def _convert(source: Source, filled: dict[str, Any], catalog: Catalog, resolver:
         else:
             values[key] = tuple(each for _, each in made)
     return values | {key: instance(group, filled[key], key) for key, group in GROUPS.items()}
-
-
-def _instance(cls: type, filled: dict[str, Any], source: Source, resolver: Interpolations, *, path: str) -> Any:
-    """An instance of ``cls`` from those of ``filled`` that are its settings; None, with a complaint, if impossible."""
-    settings = settings_of(cls)
-    converted = convert(settings, filled, source, resolver, path=path)
-    if converted.keys() != settings.keys():
-        return None
-    secret = any(has_interpolation(value) for key in settings for _, value in leaves(filled[key]))
-    return make(cls, converted, source, path=path, secret=secret)
 
 
 def with_observers(config: RunConfig, observers: Sequence[Any]) -> RunConfig:

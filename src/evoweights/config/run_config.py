@@ -55,9 +55,7 @@ class RunSettings:
         choices=("keep", "reset", "copy"),
     )
     preset: str | None = setting(None, "a named partial configuration that this one is put over")
-    plugins: list[str] = setting(  # noqa: RUF009 - setting() returns a field
-        [], "plugins to load: names, names with versions, or .py files next to this file"
-    )
+    plugins: list[str] = setting([], "plugins to load: names, names with versions, or .py files next to this file")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from evoweights.config.interpolation import Interpolations, Unresolvable, has_interpolation, leaves
 from evoweights.config.source import Source
-from evoweights.errors import PluginError, UsageError, did_you_mean
+from evoweights.errors import PluginError, did_you_mean
 
 _WORDS = {
     bool: "true or false",
@@ -44,10 +44,21 @@ class Setting:
     default: Any
     facts: Mapping[str, Any]
 
+    @property
+    def kind(self) -> str:
+        """The kind of component that it holds; empty if it holds none."""
+        return self.facts.get("kind", "")
+
+    @property
+    def type_words(self) -> str:
+        """Its type in words."""
+        article = "an" if self.kind[:1] in ("a", "e", "i", "o", "u") else "a"
+        return f"{article} {self.kind} component" if self.kind else describe(self.hint)
+
     def allowed(self) -> str:
         """Its type, range and meaning in words."""
         low, high = self.facts.get("minimum"), self.facts.get("maximum")
-        text = describe(self.hint)
+        text = self.type_words
         if self.facts.get("choices"):
             text = f"one of {', '.join(map(str, self.facts['choices']))}"
         if low is not None and high is not None:
@@ -61,7 +72,7 @@ def settings_of(component: type) -> dict[str, Setting]:
     """The settings of a dataclass by name.
 
     Raises:
-        PluginError: a field's type cannot be looked up.
+        PluginError: a field's type cannot be looked up, or the default of a part is no component.
     """
     try:
         hints = typing.get_type_hints(component)
@@ -74,6 +85,8 @@ def settings_of(component: type) -> dict[str, Setting]:
         if each.init:
             factory = each.default_factory
             default = each.default if factory is dataclasses.MISSING else factory()
+            if "kind" in each.metadata and not isinstance(getattr(default, "name", None), str):
+                raise PluginError(f"{component.__name__}.{each.name}: its default {default!r} is no component.")
             found[each.name] = Setting(each.name, hints[each.name], default, each.metadata)
     return found
 
@@ -95,13 +108,15 @@ def describe(hint: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """A default value as YAML can hold it."""
+    """A default value as YAML can hold it, a component with its name."""
     if isinstance(value, enum.Enum):
         return value.name
     if isinstance(value, Path):
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+        name = getattr(value, "name", None)
+        named = {"name": name} if isinstance(name, str) else {}
+        return named | {each.name: plain(getattr(value, each.name)) for each in dataclasses.fields(value) if each.init}
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     return [plain(each) for each in value] if isinstance(value, list | tuple) else value
@@ -151,18 +166,6 @@ def convert(
             shown = HIDDEN if secret else show(error.found)
             source.complain(error.path, f"found {shown}; {error}")
     return converted
-
-
-def make(component: type, values: Mapping[str, Any], source: Source, *, path: str, secret: bool) -> Any:
-    """An instance of a component; None, with a complaint, if it refuses the combination of its settings.
-
-    ``secret`` True keeps its words out of the complaint, because they may repeat what came from an interpolation.
-    """
-    try:
-        return component(**values)
-    except (UsageError, ValueError) as error:
-        hidden = "these settings do not go together (values from interpolations are not shown)."
-        source.complain(path, hidden if secret else str(error))
 
 
 class _NotAllowed(ValueError):

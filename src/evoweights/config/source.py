@@ -4,7 +4,6 @@ A text comes from anyone, so it is read within bounds (size, depth, number of va
 tags, no merge keys, and of OmegaConf's interpolations only ``${key}`` and ``${oc.env:NAME}``.
 """
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -14,6 +13,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from evoweights.config.interpolation import FORMS, is_malformed
+from evoweights.config.merging import merge_under
 from evoweights.errors import UsageError
 
 MAX_CHARACTERS = 100_000
@@ -26,7 +26,8 @@ COMMAND_LINE = "command line"
 class Source:
     """A configuration in the making: plain unresolved values, where each is from by dotted path, and what is wrong.
 
-    ``typed`` holds overrides as they were typed, because a name such as 2024 is text where text is expected.
+    ``typed`` holds overrides as they were typed, because a name such as 2024 is text where text is expected. ``below`` names
+    the origins that the configuration was put over.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Source:
     origins: dict[str, str] = field(default_factory=dict)
     typed: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    below: set[str] = field(default_factory=set)
 
     def origin(self, path: str) -> str:
         """Where the value at ``path``, or the mapping it would be in, was given."""
@@ -79,6 +81,8 @@ class Source:
         if place is None:
             return
         key = int(keys[-1]) if isinstance(place, list) else keys[-1]
+        if isinstance(place, dict) and keys[1:] and key == "name" and place.get("name") != value:
+            self._clear_below(place, ".".join(keys[:-1]))
         cast(Any, place)[key] = value
         for below in [each for each in self.origins if each.startswith(f"{path}.")]:
             del self.origins[below]
@@ -103,32 +107,27 @@ class Source:
             at = following
         return at
 
+    def _clear_below(self, place: dict[str, Any], path: str) -> None:
+        """Take away what the mapping at ``path`` has from below only: it is about a component of another name."""
+        for key in list(place):
+            here = f"{path}.{key}"
+            inside = [origin for each, origin in self.origins.items() if each.startswith(f"{here}.")]
+            own = [origin for origin in (self.origin(here), *inside) if origin not in self.below]
+            if own:
+                self.origins[here] = own[0]
+            else:
+                del place[key]
+
     def _refuse(self, path: str, what: str) -> None:
         self.problems.append(f"{COMMAND_LINE}: {path}: {what}")
 
     def put_under(self, preset: Mapping[str, Any], *, origin: str) -> None:
         """Add what a preset says and this configuration does not.
 
-        Lists are taken whole, and so are components of another name: their settings mean something else.
+        See :func:`~evoweights.config.merging.merge_under`.
         """
-        _merge_under(self.values, preset, "", origin, self.origins)
-
-
-def _merge_under(
-    values: dict[str, Any], under: Mapping[str, Any], path: str, origin: str, origins: dict[str, str]
-) -> None:
-    for key, value in under.items():
-        here = f"{path}.{key}" if path else key
-        mine = values.get(key)
-        if key not in values:
-            values[key] = copy.deepcopy(value)
-            origins[here] = origin
-        elif (
-            isinstance(mine, dict)
-            and isinstance(value, Mapping)
-            and mine.get("name", value.get("name")) == value.get("name")
-        ):
-            _merge_under(mine, value, here, origin, origins)
+        self.below.add(origin)
+        merge_under(self.values, preset, origin=origin, origins=self.origins)
 
 
 def parse(text: str, *, name: str) -> Source:

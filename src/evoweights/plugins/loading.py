@@ -115,10 +115,14 @@ def try_plugins() -> list[PluginStatus]:
 def _try(plugin: Plugin) -> PluginStatus:
     plugins = Plugins(new_manager(), Catalog(), (plugin,))
     try:
+        for each in () if plugin.official else built_in_plugins():  # to whose kinds it may add
+            _activate(each, plugins)
+        before = set(plugins.catalog.entries())
         _activate(plugin, plugins)
     except EvoweightsError as error:
         return PluginStatus(plugin, "failed", str(error), ())
-    components = tuple(f"{entry.kind} {entry.name}" for entry in plugins.catalog.entries())
+    added = (each for each in plugins.catalog.entries() if each not in before)
+    components = tuple(f"{each.kind} {each.name}" for each in added)
     return PluginStatus(plugin, "active" if plugin.official else "ok", "", components)
 
 

@@ -1,0 +1,135 @@
+"""The CPU target: Numba code that makes all members' noise of a tile before the next, in vectorised loops of their own."""
+
+from functools import cache
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evoweights_kernels import cpu_noise, cpu_threads
+from evoweights_kernels.cache import load_module
+from evoweights_kernels.constants import TILE
+from evoweights_kernels.cpu import INLINE_TILES
+from evoweights_kernels.cpu_source import HEADER
+from evoweights_kernels.weighted_noise.request import Request, Shape, shape_of
+from evoweights_kernels.weighted_noise.sources import DRAWN, MASK, MEMBER, ROUNDING, drawn_once, member_of
+
+
+def run(request: Request) -> None:
+    """Add the noise in place; the tensors lie on the CPU."""
+    module = compiled(shape_of(request))
+    unread = request.x if request.base is None else request.base
+    live = request.live if request.live is not None else torch.full((request.tiles,), TILE, dtype=torch.int32)
+    scale = request.scale if request.scale is not None else torch.empty(0)
+    mask, threshold = request.mask or (0, 0)
+    arguments = (
+        *(_array(request.x), _array(unread), scale.detach().numpy(), live.numpy()),
+        np.array([mask, request.rounding or 0], np.uint64),
+        np.int32(threshold),
+        *(np.array(request.streams, np.uint64), np.array(request.weights, np.float32)),
+        *(np.uint64(request.seed), request.first_tile),
+    )
+    threads = torch.get_num_threads()
+    if threads == 1 or request.tiles <= INLINE_TILES:
+        module.kernel(*arguments, 0, request.tiles)
+    else:
+        cpu_threads.run(module, arguments, request.tiles, threads)
+
+
+@cache
+def compiled(shape: Shape) -> ModuleType:
+    """The machine code for launches of a shape: from the cache folder, or compiled now and kept there."""
+    import llvmlite
+    import numba
+
+    cpu_threads.choose_layer()
+    versions = (numba.__version__, llvmlite.__version__, np.__version__)
+    return load_module(source(shape), target="cpu", versions=versions)
+
+
+def source(shape: Shape) -> str:
+    """A Numba module like that of a gene kernel: `kernel` for a range of tiles, `parallel` for all of them."""
+    kinds = {"float32": "float32[::1]", "bfloat16": "uint16[::1]"}
+    types = [kinds[shape.storage], kinds[shape.base or shape.storage], "float32[::1]", "int32[::1]", "uint64[::1]"]
+    types += ["int32", "uint64[::1]", "float32[::1]", "uint64", *["int64"] * 3]
+    arguments = "x, base, scale, live, others, threshold, streams, weights, seed, first_tile"
+    lines = [
+        f'@njit("void({", ".join(types)})", nogil=True, cache=True, error_model="numpy")',
+        f"def kernel({arguments}, start, stop):",
+        *("    " + line for line in _body(shape)),
+        "",
+        "",
+        "@njit(nogil=True, cache=True, parallel=True)",
+        f"def parallel({arguments}, start, stop, share):",
+        "    for number in prange((stop - start + share - 1) // share):",
+        "        first = start + number * share",
+        f"        kernel({arguments}, first, min(first + share, stop))",
+    ]
+    return HEADER + "\n\n" + "\n".join(lines) + "\n"
+
+
+def _body(shape: Shape) -> list[str]:
+    lines = [
+        *cpu_noise.round_keys(),
+        *cpu_noise.scratch(MEMBER, member_of(shape)),
+        f"total = np.empty({TILE}, np.float32)",
+    ]
+    for number in drawn_once(shape):
+        lines += [*cpu_noise.stream_keys(number, f"others[{number - 1}]"), *cpu_noise.scratch(number, DRAWN)]
+    lines.append("for tile in range(start, stop):")
+    return [*lines, *("    " + line for line in _tile(shape))]
+
+
+def _tile(shape: Shape) -> list[str]:
+    lines = [
+        f"first = tile * {TILE}",
+        "count = min(int32(live[tile]), int32(x.size - first))",
+        "if count <= 0:",
+        "    continue",
+        "tile_number = uint64(first_tile + tile)",
+        "total[:] = float32(0.0)",
+        "for j in range(streams.size):",
+    ]
+    each = [
+        *cpu_noise.stream_keys(MEMBER, "streams[j]"),
+        *cpu_noise.fill(MEMBER, member_of(shape)),
+        "weight = weights[j]",
+    ]
+    each += [f"for r in range({TILE}):", f"    total[r] = total[r] + normal{MEMBER}[r] * weight"]
+    lines += ["    " + line for line in each]
+    for number in drawn_once(shape):
+        lines += cpu_noise.fill(number, DRAWN)
+    if shape.has_scale:
+        lines.append("factor = scale[tile]")
+    lines += ["sx = x[first : first + count]"]
+    lines += [] if shape.base is None else ["sb = base[first : first + count]"]
+    lines += ["for r in range(count):", *("    " + line for line in _gene(shape))]
+    return lines
+
+
+def _gene(shape: Shape) -> list[str]:
+    lines = ["change = total[r]" + (" * factor" if shape.has_scale else "")]
+    if shape.has_mask:
+        lines.append(f"change = select(int32(bits{MASK}[r]) < threshold, change, float32(0.0))")
+    element = "sx[r]" if shape.base is None else "sb[r]"
+    is_narrow = (shape.base or shape.storage) == "bfloat16"
+    lines.append(f"old = number_of(uint32(uint32({element}) << uint32(16)))" if is_narrow else f"old = {element}")
+    lines.append("value = select(change == float32(0.0), old, old + change)")
+    if shape.storage == "float32":
+        return [*lines, "sx[r] = value"]
+    carry = "uint32(uint32(0x7fff) + uint32(uint32(pattern >> uint32(16)) & uint32(1)))"
+    if shape.is_stochastic:
+        carry = f"uint32(bits{ROUNDING}[r])"
+    return [
+        *lines,
+        "pattern = bits_of(value)",
+        f"rounded = number_of(uint32(uint32(pattern + {carry}) & uint32(0xffff0000)))",
+        "rounded = select(value != value, number_of(uint32(0x7fc00000)), rounded)",
+        "sx[r] = uint16(bits_of(rounded) >> uint32(16))",
+    ]
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    plain = tensor.detach()
+    return plain.view(torch.uint16).numpy() if plain.dtype == torch.bfloat16 else plain.numpy()
