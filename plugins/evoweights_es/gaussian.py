@@ -78,7 +78,8 @@ class Gaussian(Perturbation):
         """
         import torch
 
-        from evoweights_es.windows import Windows, layers_of
+        from evoweights_es.layers import layers_of
+        from evoweights_es.windows import Windows
 
         def write(out: "Tensor", part: "Part", label: str, first: int, live: "Tensor | None") -> None:
             base = part.weights[first : first + len(out)]

@@ -21,8 +21,9 @@ from evoweights.improvers import Subset
 from evoweights.mounted import Mounted
 from evoweights_es.batched import as_members, owners
 from evoweights_es.changes import WAY_OUT, Changes
+from evoweights_es.layers import layers_of
 from evoweights_es.member_layers import Forward
-from evoweights_es.windows import layers_of, read_outside
+from evoweights_es.windows import read_outside
 
 TOLERANCE = 1e-3
 """Of what a layer is given, in its norm. The two passes differ in nothing else, so there is hardly any rounding in it."""

@@ -1,7 +1,7 @@
 """Large products and tables with perturbed weights, in pieces of rows: nothing of the size of the whole weight is made."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,7 +12,8 @@ from torch.overrides import TorchFunctionMode
 from evoweights_kernels import TILE
 
 if TYPE_CHECKING:
-    from evoweights_es.windows import Owned, Windows
+    from evoweights_es.layers import Owned
+    from evoweights_es.windows import Windows
 
 
 class InPieces(TorchFunctionMode):
@@ -23,7 +24,7 @@ class InPieces(TorchFunctionMode):
         self.windows, self.weights = windows, weights
 
     def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Run the function, or do in pieces what it does."""
         weight = self.weights.get(id(args[1])) if len(args) > 1 else None

@@ -8,16 +8,14 @@ is needed: while the module runs that reads it, or all the time.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from evoweights.errors import UsageError
-from evoweights.genome import Segment
 from evoweights.homes.part import Part
-from evoweights.mounted import Mounted
+from evoweights_es.layers import Layer, Owned
 from evoweights_es.pieces import InPieces
 from evoweights_es.reads import Reads
 from evoweights_kernels import TILE
@@ -35,46 +33,6 @@ class Write(Protocol):
     def __call__(self, out: Tensor, part: Part, label: str, first: int, live: Tensor | None) -> None:
         """Fill ``out`` with the part's genes from ``first``, a multiple of the tile, on; ``live`` as kernels take it."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class Owned:
-    """A perturbed parameter of a layer and where it lies."""
-
-    parameter: nn.Parameter
-    part: Part
-    label: str
-    segment: Segment
-
-    @property
-    def room(self) -> int:
-        """Genes up to the end of its last tile."""
-        return -(-self.segment.count // TILE) * TILE
-
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """A module that owns perturbed parameters."""
-
-    path: str
-    module: nn.Module
-    owned: tuple[Owned, ...]
-
-
-def layers_of(mounted: Mounted, segments: Callable[[Part], list[Segment]]) -> list[Layer]:
-    """The modules that own a perturbed parameter; a tied one belongs to several."""
-    parameters = dict(mounted.module.named_parameters())
-    places = {
-        id(parameters[segment.name]): Owned(parameters[segment.name], part, label, segment)
-        for label, part in (("own", mounted.own), ("shared", mounted.shared))
-        for segment in segments(part)
-    }
-    found = []
-    for path, module in mounted.module.named_modules():
-        own = dict(module.named_parameters(recurse=False))
-        if owned := tuple(places[id(each)] for each in own.values() if id(each) in places):
-            found.append(Layer(path, module, owned))
-    return found
 
 
 class Windows:
@@ -193,6 +151,8 @@ class Windows:
         return forward
 
     def _goes_in_pieces(self, owned: Owned, module: nn.Module) -> bool:
+        if isinstance(module, nn.Embedding) and module.max_norm is not None:
+            return False  # it writes to its weights
         is_matrix = len(owned.segment.shape) == 2 and isinstance(module, nn.Linear | nn.Embedding)
         return is_matrix and owned.segment.count > self.piece
 

@@ -13,8 +13,8 @@ from evoweights_kernels import add_weighted_noise_
 from evoweights_kernels.weighted_noise import cpu
 from evoweights_kernels.weighted_noise.request import Shape
 
-PLAIN = Shape("float32", None, 32, False, False, False)
-RICH = Shape("bfloat16", "float32", 16, True, True, True)
+PLAIN = Shape("float32", None, 32, False, False)
+RICH = Shape("bfloat16", "float32", 16, True, True)
 
 GPU_SCRIPT = """
 import sys, triton
@@ -24,14 +24,15 @@ from evoweights_kernels.cache import load_module
 from evoweights_kernels.weighted_noise import triton as target
 from evoweights_kernels.weighted_noise.request import Shape
 
-for shape in (Shape("float32", None, 32, False, False, False), Shape("bfloat16", "float32", 16, True, True, True)):
+for shape in (Shape("float32", None, 32, False, False), Shape("bfloat16", "float32", 16, True, True)):
     kernel = load_module(target.source(shape), target="triton", versions=("test",)).kernel
     pointers = {"float32": "*fp32", "bfloat16": "*i16"}
     signature = {"x": pointers[shape.storage], "base": pointers[shape.base or shape.storage]}
     signature |= {"scale": "*fp32", "live": "*i32", "table": "*i32"} | {name: "i32" for name in target.INTEGERS}
-    signature |= {"TILES": "constexpr", "HAS_LIVE": "constexpr"}
+    signature |= {"TILES": "constexpr", "HAS_LIVE": "constexpr", "HAS_SCALE": "constexpr"}
     aligned = {(i,): [["tt.divisibility", 16]] for i in range(5)}
-    source = ASTSource(kernel, signature, {"TILES": target.tiles_per_program(shape), "HAS_LIVE": True}, attrs=aligned)
+    constants = {"TILES": target.tiles_per_program(shape), "HAS_LIVE": True, "HAS_SCALE": True}
+    source = ASTSource(kernel, signature, constants, attrs=aligned)
     options = {"enable_fp_fusion": False, "num_warps": 4}
     sys.stdout.write(triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options).asm["ptx"])
 """

@@ -84,7 +84,7 @@ def _body(shape: Shape) -> list[str]:
 def _tile(shape: Shape) -> list[str]:
     lines = [
         f"first = tile * {TILE}",
-        "count = min(int32(live[tile]), int32(x.size - first))",
+        "count = int32(min(live[tile], x.size - first))",
         "if count <= 0:",
         "    continue",
         "tile_number = uint64(first_tile + tile)",
@@ -95,13 +95,13 @@ def _tile(shape: Shape) -> list[str]:
         *cpu_noise.stream_keys(MEMBER, "streams[j]"),
         *cpu_noise.fill(MEMBER, member_of(shape)),
         "weight = weights[j]",
+        f"for r in range({TILE}):",
+        f"    total[r] = total[r] + normal{MEMBER}[r] * weight",
     ]
-    each += [f"for r in range({TILE}):", f"    total[r] = total[r] + normal{MEMBER}[r] * weight"]
     lines += ["    " + line for line in each]
     for number in drawn_once(shape):
         lines += cpu_noise.fill(number, DRAWN)
-    if shape.has_scale:
-        lines.append("factor = scale[tile]")
+    lines.append("factor = scale[tile] if scale.size else float32(1.0)")
     lines += ["sx = x[first : first + count]"]
     lines += [] if shape.base is None else ["sb = base[first : first + count]"]
     lines += ["for r in range(count):", *("    " + line for line in _gene(shape))]
@@ -109,7 +109,7 @@ def _tile(shape: Shape) -> list[str]:
 
 
 def _gene(shape: Shape) -> list[str]:
-    lines = ["change = total[r]" + (" * factor" if shape.has_scale else "")]
+    lines = ["change = total[r] * factor"]
     if shape.has_mask:
         lines.append(f"change = select(int32(bits{MASK}[r]) < threshold, change, float32(0.0))")
     element = "sx[r]" if shape.base is None else "sb[r]"

@@ -40,8 +40,8 @@ def run(request: Request) -> None:
 
 def parameters(request: Request, members: Tensor) -> tuple[ctypes.Array, ctypes.Array]:
     """The kernel's arguments as they lie in memory, and the address of each."""
-    tensors = [each for each in (request.x, request.base, request.scale) if each is not None]
-    pointers = [*(each.data_ptr() for each in tensors), 0 if request.live is None else request.live.data_ptr()]
+    pointers = [each.data_ptr() for each in (request.x, request.base) if each is not None]
+    pointers += [0 if each is None else each.data_ptr() for each in (request.scale, request.live)]
     mask, threshold = request.mask or (0, 0)
     numbers = struct.pack("<2Q2q", mask, request.rounding or 0, request.first_tile, request.genes)
     numbers += struct.pack(f"<{2 * ROUNDS}I2i", *_cuda.round_keys(request.seed), threshold, len(members))
@@ -86,7 +86,7 @@ def _structs() -> list[str]:
 def _gene(shape: Shape) -> list[str]:
     """The function of one gene: its sum and what else it reads in, the value that is written out."""
     arguments = ["const Numbers& n", "float factor", "float total", *(f"Word bits{i}" for i in drawn_once(shape))]
-    change = "mul(total, factor)" if shape.has_scale else "total"
+    change = "mul(total, factor)"
     if shape.has_mask:
         change = f"(int)bits{MASK} < n.threshold ? {change} : 0.0f"
     body = [f"const float change = {change};", "const float value = change == 0.0f ? old : add(old, change);"]
@@ -168,8 +168,8 @@ def _rolled(loop: str, body: list[str]) -> list[str]:
 def _kernel(shape: Shape) -> list[str]:
     """Every index has 64 bits: a tensor may have more than 2^31 genes."""
     per_tile = threads_per_tile(shape)
-    scale = ["const float* __restrict__ scale"] * shape.has_scale
-    arguments = [*_tensors(shape), *scale, "const int* __restrict__ live", "const Member* __restrict__ members"]
+    tables = ["const float* __restrict__ scale", "const int* __restrict__ live"]
+    arguments = [*_tensors(shape), *tables, "const Member* __restrict__ members"]
     tensors = ["x"] if shape.base is None else ["x", "base"]
     shared = ", ".join([*tensors, "members", "n", "factor", "first", "tile"])
     addresses = " | ".join(f"(Wide){each}" for each in tensors)
@@ -182,7 +182,7 @@ def _kernel(shape: Shape) -> list[str]:
         "if (live != nullptr && live[row] < count) count = live[row];",
         "if (count <= 0) return;",
         "const Wide tile = (Wide)n.first_tile + row;",
-        f"const float factor = {'scale[row]' if shape.has_scale else '1.0f'};",
+        "const float factor = scale != nullptr ? scale[row] : 1.0f;",
         f"if (count == {TILE} && (({addresses}) & 15u) == 0u) whole({shared}, (int)share * LANES);",
         f"else some({shared}, share, (Word)count);",
     ]

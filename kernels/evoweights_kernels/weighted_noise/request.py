@@ -24,7 +24,6 @@ class Shape:
     storage: str
     base: str | None
     bits: int
-    has_scale: bool
     has_mask: bool
     is_stochastic: bool
 
@@ -111,7 +110,6 @@ def shape_of(request: Request) -> Shape:
         storage=names[request.x.dtype],
         base=None if request.base is None else names[request.base.dtype],
         bits=request.bits,
-        has_scale=request.scale is not None,
         has_mask=request.mask is not None,
         is_stochastic=request.rounding is not None,
     )

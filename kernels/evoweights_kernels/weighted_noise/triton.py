@@ -44,6 +44,7 @@ def run(request: Request) -> None:
             *_integers(request),
             TILES=tiles,
             HAS_LIVE=request.live is not None,
+            HAS_SCALE=request.scale is not None,
             num_warps=WARPS,
             enable_fp_fusion=False,
         )
@@ -80,7 +81,7 @@ def source(shape: Shape) -> str:
         "",
         "",
         f"@triton.jit(do_not_specialize={INTEGERS})",
-        f"def kernel({tensors}, {', '.join(INTEGERS)}, TILES: tl.constexpr, HAS_LIVE: tl.constexpr):",
+        f"def kernel({tensors}, {', '.join(INTEGERS)}, TILES: tl.constexpr, HAS_LIVE: tl.constexpr, HAS_SCALE: tl.constexpr):",
         *("    " + line for line in _kernel(shape)),
     ]
     return HEADER + triton_noise.HELPERS + "\n\n" + "\n".join(lines) + "\n"
@@ -119,12 +120,15 @@ def _apply(shape: Shape) -> list[str]:
     width = lanes_per_tile(shape.bits)
     used = drawn_once(shape)
     lines = [line for number in used for line in triton_noise.draw(number, DRAWN)]
-    if shape.has_scale:
-        lines.append("factor = tl.load(scale + row, mask=count > 0, other=0.0)")
+    lines += [
+        "factor = tl.full((TILES, 1), 1.0, tl.float32)",
+        "if HAS_SCALE:",
+        "    factor = tl.load(scale + row, mask=count > 0, other=0.0)",
+    ]
     for is_full, condition in ((True, f"if tl.min(count) == {TILE}:"), (False, "else:")):
         lines.append(condition)
         for plane in range(TILE // width):
-            values = [f"total{plane}"] + ["factor"] * shape.has_scale
+            values = [f"total{plane} * factor"]
             values += [triton_noise.bits_of_plane(number, DRAWN, plane, shape.bits) for number in used]
             arguments = ", ".join(["x, base, threshold, row, count", *values])
             lines.append(f"    apply_plane({arguments}, {plane * width}, {width}, {is_full})")
@@ -132,12 +136,11 @@ def _apply(shape: Shape) -> list[str]:
 
 
 def _plane(shape: Shape) -> list[str]:
-    names = ["x, base, threshold, row, count", "change", *["factor"] * shape.has_scale]
+    names = ["x, base, threshold, row, count", "change"]
     names += [f"noise{MASK}"] * shape.has_mask + [f"noise{ROUNDING}"] * shape.is_stochastic
     arguments = ", ".join([*names, "FIRST: tl.constexpr, WIDTH: tl.constexpr, FULL: tl.constexpr"])
     source = "x" if shape.base is None else "base"
     body = ["r = FIRST + tl.arange(0, WIDTH)[None, :]", f"i = row * {TILE} + r", "takes_part = r < count"]
-    body += ["change = change * factor"] * shape.has_scale
     if shape.has_mask:
         body.append(f"change = tl.where(noise{MASK}.to(tl.int32) < threshold, change, 0.0)")
     if (shape.base or shape.storage) == "bfloat16":
