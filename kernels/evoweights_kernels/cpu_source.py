@@ -88,7 +88,7 @@ def _body(fused: Fused) -> list[str]:
 def _tile(fused: Fused) -> list[str]:
     lines = [
         f"first = tile * {TILE}",
-        "count = int32(min(int64(live[tile]), t0.size - first))",
+        "count = int32(min(live[tile], t0.size - first))",
         "if count <= 0:",
         "    continue",
         "tile_number = uint64(first_tile + tile)",

@@ -1,5 +1,6 @@
 """Chunks, fusion, shared tensors: how a launch is cut or joined never shows in the bits."""
 
+import sys
 from itertools import pairwise
 
 import pytest
@@ -17,7 +18,7 @@ from kernel_cases import (
     values,
 )
 
-from evoweights_kernels import Call, apply_, bodies, live_table, stream_id
+from evoweights_kernels import TILE, Call, apply_, bodies, live_table, stream_id
 
 COUNT = 4097
 
@@ -179,3 +180,26 @@ def test_seeds_and_streams_choose_other_numbers():
     renamed = {name: stream_id(f"elsewhere/{name}") for name in calls[0].streams}
     calls[0] = Call(calls[0].kernel, calls[0].tensors, calls[0].scalars, renamed)
     assert not torch.equal(base, apply_to_copies(calls, seed=SEED)[0].target)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs files with holes")
+def test_more_than_two_to_the_31_genes_are_all_reached(tmp_path):
+    """The genome is a file with holes of which only the first, a middle and the last tile take part."""
+    genes = 2**31 + 3 * TILE + 5
+    file = tmp_path / "genome"
+    with file.open("wb") as stream:
+        stream.truncate(genes * 2)
+    x = torch.from_file(str(file), shared=True, size=genes, dtype=torch.bfloat16)
+    live = torch.zeros(-(-genes // TILE), dtype=torch.int32)
+    tiles = [0, 7, 2**20, len(live) - 2, len(live) - 1]
+    live[tiles] = torch.tensor([TILE, TILE, TILE, TILE, 5], dtype=torch.int32)
+    table = torch.ones(len(live))
+    call = Call(bodies.gaussian_mutation_of_all, {"x": x, "scale": table}, {"sigma": 1.0}, {"z": 3})
+    apply_([call], seed=1, live=live, backend="cpu")
+    for tile in tiles:
+        start, count = tile * TILE, int(live[tile])
+        small = torch.zeros(count, dtype=torch.bfloat16)
+        part = Call(bodies.gaussian_mutation_of_all, {"x": small, "scale": torch.ones(1)}, {"sigma": 1.0}, {"z": 3})
+        apply_([part], seed=1, first_tile=tile, backend="reference")
+        assert small.any() and torch.equal(x[start : start + count], small)
+    assert not x[TILE : 7 * TILE].any()
