@@ -26,6 +26,8 @@ def stages(folder: Path) -> dict[str, list[str]]:
     return {
         "parity": ["-m", "pytest", "-m", "gpu", "-q", "-rs", "--no-header"],
         "operators": [str(HERE / "operators.py"), "--device", "cuda", "--json", str(folder / "operators.json")],
+        "noise": [str(HERE / "weighted_noise.py"), "--device", "cuda", "--json", str(folder / "noise.json")],
+        "members": [str(HERE / "low_rank.py"), "--device", "cuda", "--json", str(folder / "members.json")],
         "training": [str(HERE / "training.py"), "--device", "cuda", "--json", str(folder / "training.json")],
     }
 

@@ -24,7 +24,12 @@ from evoweights.runs.stopping import StopRequest
 from evoweights.storage.run_dir import RunDirectory
 
 CONFIGS = Path(__file__).parent.parent / "configs"
-LONG = ["generations=100000", "observers=[]", "checkpoint.every_generations=1000000", "checkpoint.every_seconds=1000000"]
+LONG = [
+    "generations=100000",
+    "observers=[]",
+    "checkpoint.every_generations=1000000",
+    "checkpoint.every_seconds=1000000",
+]
 ADAMW = ["preset=null", "improve=[{name: adamw, steps: 20, learning_rate: 2.0e-3, warmup_steps: 20}]"]
 
 

@@ -98,7 +98,7 @@ ALL = (
         {
             "members": 64,
             "sigma": 3.0e-3,
-            "learning_rate": 3.0e-3,
+            "learning_rate": 1.0e-2,
             "perturbation": {"name": "low_rank", "rank": 1},
             "shaping": {"name": "leave_one_out"},
             "estimator": {"name": "one_sided"},

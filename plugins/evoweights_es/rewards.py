@@ -36,8 +36,8 @@ class LetterShare(Reward):
     def score(self, prompt: str, text: str) -> float:
         """Between 0 and 1; an empty text is worth 0."""
         del prompt  # unused: only what was written counts
-        wanted = set(self.letters.lower())
-        return sum(each in wanted for each in text.lower()) / len(text) if text else 0.0
+        wanted, written = set(self.letters.lower()), text.lower()
+        return sum(each in wanted for each in written) / len(written) if written else 0.0
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ class TextReward(LanguageModel):
     """Write texts that a reward likes; fitness is minus the mean reward of all prompts.
 
     Texts are the likeliest continuations (temperature 0), so they are a function of the weights. There is no gradient: an
-    improver must do without, such as es. A training batch is ``batch`` prompts, each visited once before any comes again; ``data``
-    is only what a tokenizer is trained on, and what a fresh model has never seen.
+    improver must do without, such as es. A training batch is ``batch`` prompts, or all if there are fewer; each is visited once
+    before any comes again. ``data`` is only what a tokenizer is trained on.
     """
 
     name: ClassVar[str] = "text_reward"
@@ -44,10 +44,12 @@ class TextReward(LanguageModel):
 
 
 class Prompts(NamedTuple):
-    """Prompts and their token ids, as often as they are to be continued."""
+    """Prompts and their token ids, as often as they are to be continued; ``is_whole`` says that they must go through the model
+    at once."""
 
     texts: Sequence[str]
     ids: Sequence[Sequence[int]]
+    is_whole: bool = False
 
 
 def read_prompts(texts: Sequence[str], vocabulary: "Vocabulary", *, context: int, what: str) -> Prompts:
@@ -70,4 +72,4 @@ def read_prompts(texts: Sequence[str], vocabulary: "Vocabulary", *, context: int
 
 def repeated(prompts: Prompts, copies: int) -> Prompts:
     """The prompts so many times over, the first copy first."""
-    return Prompts([*prompts.texts] * copies, [*prompts.ids] * copies)
+    return Prompts([*prompts.texts] * copies, [*prompts.ids] * copies, is_whole=True)

@@ -1,8 +1,8 @@
-"""The opened text-reward task: it lets a model write, all prompts at once, and has every text judged."""
+"""The opened text-reward task: it lets a model write, many prompts at once, and has every text judged."""
 
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NoReturn
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,22 +12,26 @@ from evoweights.errors import UsageError
 from evoweights.task import TaskPlace
 from evoweights_es.text_reward import Prompts, TextReward, read_prompts, repeated
 from evoweights_lm.evaluating import evaluating
+from evoweights_lm.loss import PLAIN_HEADS
 from evoweights_lm.task import LanguageTask
+from evoweights_lm.windows import permuted
 
 if TYPE_CHECKING:
-    from evoweights_lm.vocabulary import Vocabulary
+    from transformers import PreTrainedModel
 
 
 class TextRewardTask(LanguageTask):
     """A language model, its prompts, and the reward of what it writes."""
 
     unit = "texts"
+    sketches = False  # pyright: ignore[reportAssignmentType] (a model without content writes nothing)
 
     def __init__(self, settings: TextReward, place: TaskPlace) -> None:
         super().__init__(settings, place)
         if self.tokenizer is None:
             raise UsageError(
-                "task.tokenizer: texts cannot be judged without a tokenizer. Set it to bpe, bytes or a tokenizer.json."
+                f"task.tokenizer: of {self.vocabulary.label!r} only the size is known, so task.prompts cannot be read and no "
+                "text can be judged. Set it to a tokenizer.json, or to bpe or bytes with data: text or python_docs."
             )
         self.reward, self.new_tokens = settings.reward, settings.new_tokens
         self.prompts = read_prompts(settings.prompts, self.vocabulary, context=settings.context, what="prompts")
@@ -36,20 +40,17 @@ class TextRewardTask(LanguageTask):
             self.judged = read_prompts(
                 settings.validation_prompts, self.vocabulary, context=settings.context, what="validation_prompts"
             )
-        self.rows = min(settings.batch, len(settings.prompts))
-        self.tokens_per_batch = self.rows
-
-    sketches = False
+        self.tokens_per_batch = min(settings.batch, len(settings.prompts))
 
     def batch(self, index: int) -> Prompts:
         """``batch`` prompts: every round through all of them has an order of its own, a function of the run's seed."""
-        chosen = [self._prompt_of(number) for number in range(index * self.rows, (index + 1) * self.rows)]
+        first = index * self.tokens_per_batch
+        chosen = [self._prompt_of(number) for number in range(first, first + self.tokens_per_batch)]
         return Prompts([self.prompts.texts[i] for i in chosen], [self.prompts.ids[i] for i in chosen])
 
     def _prompt_of(self, number: int) -> int:
         turn, place = divmod(number, len(self.prompts.texts))
-        generator = self.place.noise.at("prompts", turn).generator()
-        return int(torch.randperm(len(self.prompts.texts), generator=generator)[place])
+        return permuted(place, len(self.prompts.texts), self.place.noise.at("prompts", turn).torch_seed())
 
     def loss(self, module: nn.Module, batch: Prompts) -> NoReturn:
         """There is none that could be differentiated.
@@ -62,13 +63,19 @@ class TextRewardTask(LanguageTask):
             "`task: {name: language_model, ...}`."
         )
 
+    def pieces(self, batch: Prompts) -> Iterator[tuple[Prompts, float]]:
+        """The batch as it is: nothing goes backward through a part of it either."""
+        yield batch, 1.0
+
     @torch.no_grad()
     def scores(self, module: nn.Module, batch: Prompts) -> Tensor:
-        """Minus the reward of each prompt's text, float64; NaN where the reward gave no number."""
-        written = self.write(module, batch)
-        with calling(f"reward {self.reward.name}: score"):
-            rewards = [float(self.reward.score(*each)) for each in zip(batch.texts, written, strict=True)]
-        return torch.tensor([-each if math.isfinite(each) else math.nan for each in rewards], dtype=torch.float64)
+        """Minus the reward of each prompt's text, float64; NaN where the reward or the model gave no number."""
+        found = []
+        for prompt, text in zip(batch.texts, self.write(module, batch), strict=True):
+            with calling(f"reward {self.reward.name}: score"):
+                reward = math.nan if text is None else float(self.reward.score(prompt, text))
+            found.append(0.0 - reward if math.isfinite(reward) else math.nan)  # not -0.0 for nothing
+        return torch.tensor(found, dtype=torch.float64)
 
     def repeated(self, batch: Prompts, copies: int) -> Prompts:
         """The prompts so many times over, the first copy first."""
@@ -82,39 +89,62 @@ class TextRewardTask(LanguageTask):
         """None: what a reward is worth, only its author can say."""
         return {}
 
+    def sample(self, module: nn.Module) -> str:
+        """Text that begins with ``sample_prompt``: the likeliest one, as the reward sees it."""
+        settings = self.settings
+        return self.generate(module, settings.sample_prompt, tokens=settings.sample_tokens, temperature=0.0)
+
     @torch.no_grad()
-    def write(self, module: nn.Module, prompts: Prompts) -> list[str]:
-        """The likeliest continuation of each prompt, token by token, until the end of the text or ``new_tokens``.
-
-        Prompts of any length go through the model together: what fills up the shorter ones lies behind them, where a causal
-        model does not look.
-        """
-        lengths = torch.tensor([len(each) for each in prompts.ids])
-        widest = int(lengths.max())
-        ids = torch.zeros(len(prompts.ids), min(self.settings.context, widest + self.new_tokens), dtype=torch.int64)
-        for row, each in enumerate(prompts.ids):
-            ids[row, : len(each)] = torch.tensor(each)
-        begun, writing = lengths.clone(), torch.ones(len(lengths), dtype=torch.bool)
+    def write(self, module: nn.Module, prompts: Prompts) -> list[str | None]:
+        """The likeliest continuation of each prompt, token by token, until the text ends, ``new_tokens`` are written or the
+        context is full; None where the model's logits are not finite."""
+        at_once = len(prompts.ids) if prompts.is_whole else self.sequences_at_once
+        found: list[str | None] = []
         with evaluating(module), self.compiling.eagerly():
-            while True:
-                writing &= (lengths < ids.shape[1]) & (lengths - begun < self.new_tokens)
-                if not writing.any():
-                    break
-                chosen = self._next(module, ids[:, : int(lengths.max())], lengths)
-                ids[writing, lengths[writing]] = chosen[writing]
-                lengths += writing
-                writing &= chosen != (-1 if self.vocabulary.end_of_text is None else self.vocabulary.end_of_text)
-        return [_text(ids[row, begun[row] : lengths[row]], self.vocabulary) for row in range(len(lengths))]
+            for first in range(0, len(prompts.ids), at_once):
+                found += self._write_together(module, prompts.ids[first : first + at_once])
+        return found
 
-    def _next(self, module: nn.Module, ids: Tensor, lengths: Tensor) -> Tensor:
-        """The likeliest token after each row's last; NaN logits give token 0."""
-        logits = module(input_ids=ids.to(self.place.device), use_cache=False).logits
-        last = logits[torch.arange(len(ids)), lengths - 1, : self.vocabulary.size]
-        return last.float().nan_to_num(nan=-math.inf).argmax(-1).cpu()
+    def _write_together(self, module: nn.Module, prompts: Sequence[Sequence[int]]) -> list[str | None]:
+        """What fills up the shorter ones lies behind them, where a causal model does not look."""
+        begun = torch.tensor([len(each) for each in prompts])
+        longest = (begun + self.new_tokens).clamp(max=self.settings.context)
+        ids = torch.zeros(len(prompts), int(longest.max()), dtype=torch.int64)
+        for row, each in enumerate(prompts):
+            ids[row, : len(each)] = torch.tensor(each)
+        lengths, is_sound = begun.clone(), torch.ones(len(prompts), dtype=torch.bool)
+        writing = is_sound.clone()
+        while writing.any():
+            highest, chosen = self._last_logits(module, ids[:, : int(lengths.max())], lengths).max(1)
+            is_sound &= highest.isfinite() | ~writing  # the highest is NaN if any is
+            writing &= is_sound
+            ids[writing, lengths[writing]] = chosen[writing]
+            lengths += writing
+            writing &= (lengths < longest) & (chosen != self._end)
+        return [
+            self._text(ids[row, : lengths[row]].tolist(), int(begun[row])) if is_sound[row] else None
+            for row in range(len(prompts))
+        ]
 
+    def _last_logits(self, module: nn.Module, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Logits after each row's last token, float32 ``[rows, vocabulary]`` on the CPU."""
+        model, ids = cast("PreTrainedModel", module), ids.to(self.place.device)
+        rows, last = torch.arange(len(ids), device=ids.device), (lengths - 1).to(ids.device)
+        head = model.get_output_embeddings()
+        if head is not None and model.config.model_type in PLAIN_HEADS:
+            hidden = model.base_model(input_ids=ids, use_cache=False).last_hidden_state
+            logits = head(hidden[rows, last])  # of all other places they would only take memory
+        else:
+            logits = model(input_ids=ids, use_cache=False).logits[rows, last]
+        return logits[:, : self.vocabulary.size].float().cpu()
 
-def _text(ids: Tensor, vocabulary: "Vocabulary") -> str:
-    tokens = ids.tolist()
-    if tokens and tokens[-1] == vocabulary.end_of_text:
-        tokens.pop()
-    return vocabulary.decode(tokens)
+    @property
+    def _end(self) -> int:
+        """The end-of-text token; no token if there is none."""
+        return -1 if self.vocabulary.end_of_text is None else self.vocabulary.end_of_text
+
+    def _text(self, ids: list[int], begun: int) -> str:
+        """What follows the first ``begun`` tokens; read together with them, as a first token may lose its space."""
+        if ids[-1] == self._end and len(ids) > begun:
+            ids = ids[:-1]
+        return self.vocabulary.decode(ids)[len(self.vocabulary.decode(ids[:begun])) :]

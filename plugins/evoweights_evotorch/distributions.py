@@ -13,7 +13,7 @@ from evoweights.improvers import Moment
 from evoweights_evotorch.searcher import Generation
 
 if TYPE_CHECKING:
-    from evoweights_evotorch.gaussians import GaussianSearcher
+    from evoweights_evotorch.gaussian import GaussianSearcher
 
 OPTIMIZER = "optimizer."
 

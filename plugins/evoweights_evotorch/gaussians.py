@@ -1,82 +1,13 @@
-"""EvoTorch's searchers that adapt a Gaussian: SNES, XNES, CEM and PGPE."""
+"""EvoTorch's searchers that adapt a Gaussian: SNES, XNES and CEM."""
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from evoweights.catalog import part, setting
-from evoweights.improvers import Moment
-from evoweights_evotorch.searcher import Generation, Searcher
+from evoweights_evotorch.gaussian import OPTIMIZERS, RANKINGS, GaussianSearcher, check_config
 from evoweights_evotorch.spaces import Space, Subspace
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-RANKINGS = ("nes", "centered", "linear", "normalized", "raw")
-"""EvoTorch's fitness shapings; the first three use nothing but the order of members."""
-OPTIMIZERS = {
-    "none": (),
-    "clipup": ("momentum", "max_speed"),
-    "adam": ("beta1", "beta2", "epsilon"),
-    "sgd": ("momentum", "dampening"),
-}
-"""Optimizers of the centre and what their ``optimizer_config`` may say."""
-
-
-@dataclass(frozen=True)
-class GaussianSearcher(Searcher, ABC):
-    """Draws members from a Gaussian, and moves it by their losses; the individual becomes its centre."""
-
-    ranking: ClassVar[str] = "raw"
-    optimizer: ClassVar[str] = "none"
-    stdev_min: ClassVar[float | None] = None
-    stdev_max: ClassVar[float | None] = None
-    stdev_max_change: ClassVar[float | None] = None
-    multiple: ClassVar[float]
-    """Peak memory of a generation in populations, as measured."""
-
-    stdev_init: float = setting(0.02, "standard deviation at the beginning", minimum=1e-12)
-    radius_init: float | None = setting(
-        None, "if given, the norm that a member's noise has at the beginning, instead of stdev_init", minimum=1e-12
-    )
-
-    @abstractmethod
-    def members(self, length: int) -> int:
-        """Members of a generation."""
-
-    @abstractmethod
-    def learning_rates(self, length: int) -> tuple[float, float]:
-        """Those of centre and standard deviation."""
-
-    @property
-    def distribution(self) -> str:
-        """Name of the class in ``evotorch.distributions``."""
-        raise NotImplementedError
-
-    @property
-    def parameters(self) -> Mapping[str, float | str]:
-        """What the distribution takes besides centre and standard deviation."""
-        return {}
-
-    @property
-    def config(self) -> Mapping[str, float]:
-        """What the optimizer takes besides the learning rate."""
-        return {}
-
-    def generation(
-        self, state: "Mapping[str, Tensor]", losses: "Callable[[Tensor], Tensor]", moment: Moment
-    ) -> Generation:
-        """Sample, score, and follow the estimated gradients."""
-        from evoweights_evotorch.distributions import generation
-
-        return generation(self, state, losses, moment)
-
-    def needed_bytes(self, length: int) -> int:
-        """A multiple of the population."""
-        return math.ceil(4 * self.multiple * self.members(length) * length)
 
 
 def _members(popsize: int | None, length: int) -> int:
@@ -112,7 +43,7 @@ class SNES(GaussianSearcher):
     def __post_init__(self) -> None:
         """Refuse what the optimizer does not know."""
         super().__post_init__()
-        _check_config(self.optimizer, self.optimizer_config)
+        check_config(self.optimizer, self.optimizer_config)
 
     @property
     def config(self) -> Mapping[str, float]:
@@ -211,72 +142,7 @@ class CEM(GaussianSearcher):
         return 1.0, 1.0
 
 
-@dataclass(frozen=True)
-class PGPE(GaussianSearcher):
-    """Policy gradients with parameter-based exploration, of pairs of members, with the ClipUp optimizer."""
-
-    name: ClassVar[str] = "pgpe"
-    source: ClassVar[str] = (
-        "Sehnke et al. 2010, Parameter-exploring Policy Gradients; ClipUp: Toklu et al. 2020, arXiv 2008.02387; EvoTorch 0.6"
-    )
-    multiple: ClassVar[float] = 3.0
-
-    popsize: int = setting(32, "members of a generation, an even number if symmetric", minimum=2)
-    center_learning_rate: float = setting(0.01, "learning rate of the centre; with clipup a step's length", minimum=0.0)
-    stdev_learning_rate: float = setting(0.1, "learning rate of the standard deviations", minimum=0.0)
-    symmetric: bool = setting(True, "whether members come in pairs, one on either side of the centre")
-    ranking: str = setting("centered", "how losses become weights", choices=RANKINGS)
-    optimizer: str = setting("clipup", "what follows the gradient of the centre", choices=tuple(OPTIMIZERS))
-    optimizer_config: dict[str, float] = setting({}, "settings of the optimizer, as EvoTorch names them")
-    stdev_min: float | None = setting(None, "lowest standard deviation", minimum=0.0)
-    stdev_max: float | None = setting(None, "highest standard deviation", minimum=0.0)
-    stdev_max_change: float | None = setting(
-        0.2, "largest change of a standard deviation in a generation, as a share of it", minimum=0.0
-    )
-
-    def __post_init__(self) -> None:
-        """Refuse half a pair, and what the optimizer does not know."""
-        super().__post_init__()
-        if self.symmetric and self.popsize % 2:
-            raise ValueError(f"popsize: found {self.popsize}; members come in pairs, so it must be even")
-        _check_config(self.optimizer, self.optimizer_config)
-
-    @property
-    def distribution(self) -> str:
-        """Name of the class in ``evotorch.distributions``."""
-        return "SymmetricSeparableGaussian" if self.symmetric else "SeparableGaussian"
-
-    @property
-    def parameters(self) -> Mapping[str, float | str]:
-        """Gradients are means over directions."""
-        by = "num_directions" if self.symmetric else "num_solutions"
-        return {"divide_mu_grad_by": by, "divide_sigma_grad_by": by}
-
-    @property
-    def config(self) -> Mapping[str, float]:
-        """Settings of the optimizer."""
-        return self.optimizer_config
-
-    def members(self, length: int) -> int:
-        """Members of a generation."""
-        del length  # unused: it has no default that depends on it
-        return self.popsize
-
-    def learning_rates(self, length: int) -> tuple[float, float]:
-        """Those of centre and standard deviations."""
-        del length  # unused
-        return self.center_learning_rate, self.stdev_learning_rate
-
-
 def _scaled(rate: float | None, usual: float, is_factor: bool) -> float:
     if rate is None:
         return usual
     return rate * usual if is_factor else rate
-
-
-def _check_config(optimizer: str, config: Mapping[str, float]) -> None:
-    if unknown := set(config) - set(OPTIMIZERS.get(optimizer, ())):
-        allowed = ", ".join(OPTIMIZERS.get(optimizer, ())) or "nothing"
-        raise ValueError(
-            f"optimizer_config: {', '.join(sorted(unknown))} is no setting of {optimizer}, which takes {allowed}"
-        )

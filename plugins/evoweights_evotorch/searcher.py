@@ -84,7 +84,9 @@ class Searcher(ABC):
         """
         length = self.space.length(mounted)
         if length < 2:
-            raise UsageError(f"improve {self.name}: space {self.space.name} is {length} number; searchers need at least 2.")
+            raise UsageError(
+                f"improve {self.name}: space {self.space.name} is {length} number; searchers need at least 2."
+            )
         refuse_what_does_not_fit(
             self.needed_bytes(length),
             mounted.own.weights.device,

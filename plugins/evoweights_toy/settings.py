@@ -39,9 +39,7 @@ class Digits:
     name: ClassVar[str] = "digits"
     source: ClassVar[str] = "evoweights"
 
-    hidden: list[int] = setting(
-        [32, 32], "width of every hidden layer"
-    )
+    hidden: list[int] = setting([32, 32], "width of every hidden layer")
     batch: int = setting(64, "images in a training batch", minimum=2)
     train_images: int = setting(4096, "images to train on", minimum=10)
     validation_images: int = setting(512, "images that are only evaluated", minimum=10)

@@ -40,7 +40,19 @@ def environment() -> dict[str, str]:
 
 def test_all_commands_are_there() -> None:
     assert [
-        *("run", "resume", "validate", "status", "verify", "export", "generate", "replay", "plugins", "operators", "doctor")
+        *(
+            "run",
+            "resume",
+            "validate",
+            "status",
+            "verify",
+            "export",
+            "generate",
+            "replay",
+            "plugins",
+            "operators",
+            "doctor",
+        )
     ] == COMMANDS
 
 

@@ -73,7 +73,12 @@ def displacement(shaping, sigma, *, steps=30, members=30, update=None, count=400
     """How far along the slope of a linear fitness so many steps go, with a learning rate of 1e-2."""
     told, slope = linear(count)
     strategy = EvolutionStrategy(
-        members=members, sigma=sigma, learning_rate=1e-2, shaping=shaping, check_every=0, **({"update": update} if update else {})
+        members=members,
+        sigma=sigma,
+        learning_rate=1e-2,
+        shaping=shaping,
+        check_every=0,
+        **({"update": update} if update else {}),
     )
     found = mounted_on(Vector(count), slots=strategy.slots)
     start, feed = found.own.weights.clone(), Told(told)

@@ -103,7 +103,9 @@ def test_published_formulas_by_hand():
     assert shaped(CentredRank(), [5.0, 1.0, 9.0]).tolist() == [0.0, -1.0, 1.0]
     assert shaped(CentredRank(bound=0.5), [5.0, 1.0, 9.0]).tolist() == [0.0, -0.5, 0.5]
     torch.testing.assert_close(shaped(ZScore(), [1.0, 3.0]), torch.tensor([-1.0, 1.0], dtype=torch.float64))
-    torch.testing.assert_close(shaped(LeaveOneOut(), [1.0, 2.0, 6.0]), torch.tensor([-3.0, -1.5, 4.5], dtype=torch.float64))
+    torch.testing.assert_close(
+        shaped(LeaveOneOut(), [1.0, 2.0, 6.0]), torch.tensor([-3.0, -1.5, 4.5], dtype=torch.float64)
+    )
     assert shaped(Sign(), [1.0, 2.0, 6.0]).tolist() == [-1.0, -1.0, 1.0]
 
 

@@ -64,7 +64,10 @@ def mounted_(improver, layout, *, seed=1):
 
 def stepped(improver, mounted, feed, *, first=1, count=3, backend="reference", seed=7):
     """The losses of so many steps."""
-    moments = [Moment(number, 100, Noise(seed, f"step {number}"), backend, Noise(seed)) for number in range(first, first + count)]
+    moments = [
+        Moment(number, 100, Noise(seed, f"step {number}"), backend, Noise(seed))
+        for number in range(first, first + count)
+    ]
     return [improver.step(mounted, feed, moment) for moment in moments]
 
 

@@ -13,7 +13,8 @@ from evoweights.improvers import Moment
 from evoweights.mounted import Mounted
 from evoweights.seeds import Noise, seeded
 from evoweights_evotorch import register
-from evoweights_evotorch.spaces import Genome, LoRA, Subspace
+from evoweights_evotorch.lora import LoRA
+from evoweights_evotorch.spaces import Genome, Subspace
 
 SPACES = (Genome(), Subspace(size=6, scale=0.3), LoRA(rank=2))
 SMALL = {"popsize": 8}

@@ -17,7 +17,8 @@ from evoweights_classic.selections import Tournament
 from evoweights_es.member import Member
 from evoweights_es.shaping import CentredRank, ZScore
 from evoweights_evotorch.cmaes import CMAES
-from evoweights_evotorch.gaussians import CEM, PGPE, SNES, XNES
+from evoweights_evotorch.gaussians import CEM, SNES, XNES
+from evoweights_evotorch.pgpe import PGPE
 from evoweights_evotorch.populations import Cosyne, GeneticAlgorithm, MapElites
 from evoweights_evotorch.spaces import Genome
 from populations import move

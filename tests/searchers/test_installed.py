@@ -9,7 +9,8 @@ from searchers_under_test import catalog
 
 from evoweights.config.schema import settings_of
 from evoweights.errors import UsageError
-from evoweights_evotorch.gaussians import CEM, PGPE, SNES
+from evoweights_evotorch.gaussians import CEM, SNES
+from evoweights_evotorch.pgpe import PGPE
 from evoweights_evotorch.populations import Cosyne
 
 LISTING = """

@@ -8,7 +8,8 @@ from torch import nn
 from evoweights.errors import ResourceError
 from evoweights_evotorch import room
 from evoweights_evotorch.cmaes import CMAES
-from evoweights_evotorch.gaussians import CEM, PGPE, SNES, XNES
+from evoweights_evotorch.gaussians import CEM, SNES, XNES
+from evoweights_evotorch.pgpe import PGPE
 from evoweights_evotorch.populations import Cosyne, GeneticAlgorithm, MapElites
 from evoweights_evotorch.spaces import Genome, Subspace
 

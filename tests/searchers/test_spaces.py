@@ -10,7 +10,8 @@ from searchers_under_test import Feed, Net, genes, moment, mount_net, mounted_
 
 from evoweights.errors import UsageError
 from evoweights_evotorch.gaussians import SNES
-from evoweights_evotorch.spaces import Genome, LoRA, Subspace
+from evoweights_evotorch.lora import LoRA
+from evoweights_evotorch.spaces import Genome, Subspace
 
 START = "snes.start"
 SPACES = (
