@@ -112,7 +112,7 @@ class EvolutionStrategy:
         number, members = self._number(mounted), self.estimator.members(self.members)
         coefficients = self._coefficients(report["weights"], members, self._sigma(number))
         for label, each in (("own", mounted.own), ("shared", mounted.shared)):
-            each.counters[STEPS] = number
+            each.counters[STEPS] = taken = each.counters.get(STEPS, 0) + 1
             if not each.layout.count:
                 continue
             if self.anchor:
@@ -121,7 +121,7 @@ class EvolutionStrategy:
             rounding = None
             if each.layout.dtype.itemsize < 4 and self.rounding == "stochastic":
                 rounding = place.noise.stream(f"{label}/rounding")
-            step = Step(each, label, self.perturbation, coefficients, self._rate(number), number, place, rounding)
+            step = Step(each, label, self.perturbation, coefficients, self._rate(number), taken, place, rounding)
             self._update_(step)
 
     def _update_(self, step: Step) -> None:
@@ -163,11 +163,13 @@ class EvolutionStrategy:
             "spread": laws.spread(values),
             "gradient_norm": laws.gradient_norm(values, scored, sigma),
             "expected_cosine": laws.expected_cosine(len(coefficients), self.perturbation.dimension(mounted)),
-            "movement": laws.movement(coefficients, self.perturbation.dimension(mounted), rate),
         }
-        if isinstance(self.update, Plain) and len(values) == len(fitness):
-            slopes = laws.directional(values, scored, sigma)
-            report["predicted_change"] = laws.predicted_change(coefficients, slopes, rate)
+        if isinstance(self.update, Plain):  # other updates go elsewhere than along the estimate
+            report["movement"] = laws.movement(coefficients, self.perturbation.genes(mounted), rate)
+            report["expected_drift"] = report["movement"] * math.sqrt(number)
+            if len(values) == len(fitness):
+                slopes = laws.directional(values, scored, sigma)
+                report["predicted_change"] = laws.predicted_change(coefficients, slopes, rate)
         return report
 
     def _look(

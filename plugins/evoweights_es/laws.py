@@ -54,19 +54,23 @@ def predicted_change(coefficients: Sequence[float], slopes: Sequence[float], rat
     return -rate * math.fsum(c * slope for c, slope in zip(coefficients, slopes, strict=True))
 
 
-def movement(coefficients: Sequence[float], dimension: int, rate: float) -> float:
-    """Expected length of a step: ``rate sqrt(d sum_i c_i^2)``; nearly all of it is noise across the gradient."""
-    return rate * math.sqrt(dimension * math.fsum(c * c for c in coefficients))
+def movement(coefficients: Sequence[float], genes: int, rate: float) -> float:
+    """Expected length of a step: ``rate sqrt(genes sum_i c_i^2)``, that of its noise.
+
+    The part along the gradient adds a share of ``n / d``, which is little unless the search has few dimensions.
+    """
+    return rate * math.sqrt(genes * math.fsum(c * c for c in coefficients))
 
 
-def drift(steps: int, dimension: int, members: int, rate: float) -> float:
-    """Expected distance from the start after so many z-scored steps, as of a random walk: ``rate sqrt(T d / N)``."""
-    return rate * math.sqrt(steps * dimension / members)
+def drift(steps: int, genes: int, members: int, rate: float) -> float:
+    """Expected distance from the start after so many z-scored steps, as of a random walk: ``rate sqrt(T genes / N)``."""
+    return rate * math.sqrt(steps * genes / members)
 
 
 def curvature_ratio(near: Sequence[float], far: Sequence[float], centre: float) -> float | None:
-    """Slopes at ``sigma`` over slopes at a tenth of it, along the same directions, root mean square; about 1 where the fitness is
-    linear. ``near`` and ``far`` are the fitness at a tenth and at the whole of sigma, ``centre`` that of the centre; None if it is flat.
+    """Slopes at ``sigma`` over slopes at a tenth of it, along the same directions, root mean square; about 1 where the fitness
+    is linear. ``near`` and ``far`` are the fitness at a tenth and at the whole of sigma, ``centre`` that of the centre; None if
+    it is flat.
     """
     small = math.fsum((each - centre) ** 2 for each in near)
     large = math.fsum((each - centre) ** 2 for each in far)

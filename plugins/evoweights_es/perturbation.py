@@ -76,8 +76,12 @@ class Perturbation(ABC):
                 self.add_estimate_(out, part, label, segment, first, coefficients, place=place)
                 add_(part, segment, first, out, rounding=rounding, place=place)
 
+    def genes(self, mounted: "Mounted") -> int:
+        """Genes that noise changes: the d of how far a step moves."""
+        return self.dimension(mounted)
+
     def dimension(self, mounted: "Mounted") -> int:
-        """Genes that are perturbed: the d of the laws."""
+        """Dimensions that are searched, all genes unless there are fewer ways to go: the d of the cosine."""
         return sum(segment.count for part in mounted.parts for segment in self.segments(part))
 
     def segments(self, part: "Part") -> "list[Segment]":

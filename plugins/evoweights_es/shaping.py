@@ -1,8 +1,8 @@
 """Shaping: how the fitness of members becomes the weights of their noise.
 
-Everything is float64 and a function of the fitness alone. Fitness is the negative loss: higher is better. A fitness that is NaN or
-infinite counts as the worst finite one. If all are equal, every weight is exactly 0: a standard deviation of rounding errors
-is no signal.
+Everything is float64 and a function of the fitness alone. Fitness is the negative loss: higher is better. A fitness that is
+NaN or infinite counts as the worst finite one; a member that fails on one item counts as the worst on every item. If all are
+equal, every weight is exactly 0: a standard deviation of rounding errors is no signal.
 """
 
 from abc import ABC, abstractmethod
@@ -38,7 +38,9 @@ class Shaping(ABC):
         """Weights, float64 ``[N]``, from the fitness of every member's items, ``[N, items]``; at least one member is finite."""
         import torch
 
-        fitness, items = worst_for_missing(items.mean(1)), worst_for_missing(items)
+        fitness = items.mean(1)
+        items = worst_for_missing(torch.where(torch.isfinite(fitness)[:, None], items, torch.nan))
+        fitness = worst_for_missing(fitness)
         if bool((fitness == fitness[0]).all()) and (not self.needs_items or bool((items == items[:1]).all())):
             return torch.zeros_like(fitness)
         return self.shape(fitness, items, members)
@@ -106,7 +108,7 @@ class CentredRank(Shaping):
 
 @dataclass(frozen=True)
 class Group(Shaping):
-    """Each item's fitness less its mean over members, in standard deviations of all of them: hard items do not drown easy ones."""
+    """Each item's fitness less its mean over members, in standard deviations of all: hard items do not drown easy ones."""
 
     name: ClassVar[str] = "group"
     source: ClassVar[str] = "Sarkar et al. 2025, EGGROLL, arXiv 2511.16652"

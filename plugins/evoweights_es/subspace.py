@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Subspace(Gaussian):
     """Gaussian noise within the span of ``size`` random directions that stay the same for the whole run.
 
-    Direction i is ``sum_k u_ik v_k / sqrt(size)`` with standard normal ``v_k`` of the run and ``u_ik`` of the step, so every gene has
-    the variance it has with dense noise, but the estimate has only ``size`` numbers to find.
+    Direction i is ``sum_k u_ik v_k / sqrt(size)`` with standard normal ``v_k`` of the run and ``u_ik`` of the step, so every
+    gene has the variance it has with dense noise, but the estimate has only ``size`` numbers to find.
     """
 
     name: ClassVar[str] = "subspace"
@@ -70,9 +70,13 @@ class Subspace(Gaussian):
             part.weights, part, label, 0, self._names, weights, place=_within(place), live=live, rounding=rounding
         )
 
+    def genes(self, mounted: "Mounted") -> int:
+        """Genes that are perturbed."""
+        return super().dimension(mounted)
+
     def dimension(self, mounted: "Mounted") -> int:
         """Directions of the subspace."""
-        return min(self.size, super().dimension(mounted))
+        return min(self.size, self.genes(mounted))
 
     @property
     def _names(self) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from evoweights.catalog import setting
 from evoweights_es.member import Place
 from evoweights_es.perturbation import CHUNK, Perturbation
-from evoweights_kernels import Gene, GeneKernel, Scalar, State, gene_kernel
+from evoweights_kernels import Gene, GeneKernel, Scalar, State, gene_kernel, where
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,26 +25,29 @@ STEPS = "es.steps"
 @gene_kernel
 def add(x: Gene, change: Gene) -> Gene:
     """A change that is made elsewhere."""
-    return x + change
+    return where(change == 0.0, x, x + change)  # adding a zero turns -0.0 into 0.0
 
 
 @gene_kernel
 def heavy_ball(x: Gene, velocity: State, estimate: Gene, rate: Scalar, momentum: Scalar) -> tuple[Gene, State]:
     """A step along a velocity that forgets by and by. Source: Polyak 1964."""
     velocity = momentum * velocity + estimate
-    return x + rate * velocity, velocity
+    change = rate * velocity
+    return where(change == 0.0, x, x + change), velocity
 
 
 @gene_kernel
 def shrink(x: Gene, target: Gene, share: Scalar) -> Gene:
     """A share of the way to a target."""
-    return x + share * (target - x)
+    change = share * (target - x)
+    return where(change == 0.0, x, x + change)
 
 
 @gene_kernel
 def decay(x: Gene, share: Scalar) -> Gene:
     """A share of the way to zero."""
-    return x - share * x
+    change = share * x
+    return where(change == 0.0, x, x - change)
 
 
 @dataclass(frozen=True)

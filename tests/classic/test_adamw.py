@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from evoweights.founding import mount_blueprint
-from evoweights.mounted import Blueprint
 from evoweights.improvers import Moment, NonFiniteStep
+from evoweights.mounted import Blueprint
 from evoweights.seeds import Noise, seeded
 from evoweights_classic import AdamW
 from evoweights_classic.adamw import FIRST, SECOND, STEPS

@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 from engine_runs import config_in, population_digest
-
 from evoweights.runs import session
 
 LONGER = {"generations": 14, "checkpoint": {"every_generations": 1}}

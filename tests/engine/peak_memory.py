@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from engine_runs import config_in
-
 from evoweights.runs import session
 from evoweights.runs.environment import peak_memory_bytes
 

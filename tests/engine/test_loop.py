@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from engine_runs import config_in, population_digest
 from torch import Tensor, nn
 
+from engine_runs import config_in, population_digest
 from evoweights.errors import DivergedError, PluginError, ResourceError, UsageError
 from evoweights.operators import Turn
 from evoweights.records import RunResult

@@ -5,9 +5,9 @@ import signal
 
 import pytest
 import torch
-from engine_runs import StopAt, config_in, observe, population_digest
 from typer.testing import CliRunner
 
+from engine_runs import StopAt, config_in, observe, population_digest
 from evoweights.cli.app import app
 from evoweights.errors import CheckpointError, RunStopped, UsageError
 from evoweights.runs import session

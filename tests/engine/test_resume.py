@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from engine_runs import StopAt, config_in, observe, population_digest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine_runs import StopAt, config_in, observe, population_digest
 from evoweights.errors import RunStopped
 from evoweights.runs import session
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_runs import config_in, population_digest
 
+from engine_runs import config_in, population_digest
 from evoweights.errors import DataError, PluginError, RunStopped
 from evoweights.runs import individuals, session
 from evoweights.storage.checkpoints import CheckpointStore

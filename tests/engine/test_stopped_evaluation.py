@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-from engine_runs import config_in, population_digest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from engine_runs import config_in, population_digest
 from evoweights.errors import RunStopped
 from evoweights.runs import session
 from evoweights.task import Task, TaskPlace

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from engine_runs import config_in, population_digest
 
+from engine_runs import config_in, population_digest
 from evoweights.errors import PluginError
 from evoweights.homes.swaps import SideSwaps
 from evoweights.operators import Turn

@@ -6,9 +6,9 @@ import signal
 
 import pytest
 import torch
-from engine_runs import StopAt, config_in, observe, population_digest
 from strategies_under_test import Told, Vector, cosine, genes, linear, moment, mounted_on, quadratic
 
+from engine_runs import StopAt, config_in, observe, population_digest
 from evoweights.errors import RunStopped
 from evoweights.improvers import NonFiniteStep
 from evoweights.runs import session
@@ -36,8 +36,8 @@ class Linear(torch.nn.Module):
         with seeded(Noise(3, "linear")):
             self.layer = torch.nn.Linear(40, 30)
 
-    def forward(self, x=None):
-        return self.layer(torch.linspace(-1, 1, 80).view(2, 40) if x is None else x)
+    def forward(self, x):
+        return self.layer(x.to(self.layer.weight.dtype))
 
 
 class Rows(Told):
@@ -59,16 +59,15 @@ def strategy_of(perturbation=None, **settings):
     return EvolutionStrategy(perturbation=perturbation or Gaussian(), **chosen)
 
 
-@pytest.mark.parametrize("backend", ["reference", "cpu", "triton"])
 @pytest.mark.parametrize("update", UPDATES, **named)
 @pytest.mark.parametrize("perturbation", PERTURBATIONS, **named)
-def test_s08_the_loss_falls_on_every_target_and_with_every_composition(perturbation, update, backend):
+def test_s08_the_loss_falls_with_every_composition(perturbation, update):
     strategy = strategy_of(perturbation, update=update, members=16, learning_rate=2e-2)
     found, feed = individual(strategy), Rows(None)
     feed.draw(found)
     before = float(feed.scores().mean())
     for step in range(1, 9):
-        strategy.step(found, feed, moment(step, backend=backend))
+        strategy.step(found, feed, moment(step))
     assert float(feed.scores().mean()) < before
 
 
@@ -77,7 +76,7 @@ def test_s08_the_loss_falls_on_every_target_and_with_every_composition(perturbat
 def test_targets_agree(perturbation, update):
     ends = []
     for backend in ("reference", "cpu", "triton"):
-        strategy = strategy_of(perturbation, update=update)
+        strategy = strategy_of(perturbation, update=update, members=3)
         found = individual(strategy)
         for step in (1, 2):
             strategy.step(found, Rows(None), moment(step, backend=backend))
@@ -136,14 +135,13 @@ def test_one_draw_serves_all_members_and_every_step_draws_anew():
 
 
 def test_members_without_a_number_count_as_the_worst_and_are_reported():
-    calls, reports = [], []
+    reports, strategy, found = [], strategy_of(shaping=CentredRank()), mounted_on(Vector(30))
+    start = float(found.own.weights[0])
 
     def sometimes(module):
-        calls.append(1)
-        return torch.tensor([math.nan if len(calls) % 3 == 0 else float(len(calls))])
+        first, second = module()[:2].tolist()
+        return torch.tensor([math.nan if first > start else second])
 
-    strategy = strategy_of(shaping=CentredRank())
-    found = mounted_on(Vector(30))
     strategy.step(found, Told(sometimes), moment(reports=reports))
     (report,) = reports
     missing = [math.isnan(each) for each in report["fitness"]]
@@ -236,9 +234,10 @@ ES = {"name": "es", "steps": 3, "members": 6, "sigma": 1e-2, "learning_rate": 1e
 RUN = {"improve": [ES], "vary": [], "generations": 4}
 
 
-@pytest.mark.parametrize("size", [1, 3])
-@pytest.mark.parametrize("perturbation", ["gaussian", "low_rank", "subspace"])
-@pytest.mark.parametrize("update", ["plain", "adam"])
+@pytest.mark.parametrize(
+    ("size", "perturbation", "update"),
+    [(1, "gaussian", "plain"), (3, "gaussian", "adam"), (1, "low_rank", "adam"), (3, "subspace", "plain")],
+)
 def test_a_stopped_run_ends_as_an_uninterrupted_one_and_is_replayed(tmp_path, size, perturbation, update):
     ends = []
     changes = {**RUN, "improve": [{**ES, "perturbation": perturbation, "update": update}]}

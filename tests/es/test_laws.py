@@ -6,10 +6,12 @@ import pytest
 import torch
 from strategies_under_test import Told, Vector, cosine, linear, moment, mounted_on, place, quadratic
 
+from evoweights.seeds import Noise, seeded
 from evoweights_es import laws
 from evoweights_es.es import EvolutionStrategy
 from evoweights_es.estimators import Antithetic, OneSided
 from evoweights_es.gaussian import Gaussian
+from evoweights_es.low_rank import LowRank
 from evoweights_es.shaping import CentredRank, LeaveOneOut, ZScore
 from evoweights_es.subspace import Subspace
 from evoweights_es.updates import Adam, Momentum
@@ -133,6 +135,56 @@ def test_the_change_of_the_loss_is_predicted(estimator):
     for report in reports:
         assert report["observed_change"] == pytest.approx(report["predicted_change"], rel=0.15)
         assert report["observed_change"] == pytest.approx(report["loss_after"] - report["loss_before"])
+
+
+PERTURBATIONS = [Gaussian(), Gaussian(density=0.25), Subspace(size=200), LowRank()]
+
+
+class Layer(torch.nn.Module):
+    """A layer on a fixed input, so that every perturbation can be used."""
+
+    def __init__(self):
+        super().__init__()
+        with seeded(Noise(3, "layer")):
+            self.layer = torch.nn.Linear(60, 50, bias=False)
+
+    def forward(self, copies=1):
+        return self.layer(torch.linspace(-1, 1, 120).view(2, 60).repeat(copies, 1))
+
+
+class Rows(Told):
+    """Items are the squared rows of a layer's output."""
+
+    @torch.no_grad()
+    def scores(self, copies=1):
+        return self.mounted.module(copies).double().square().mean(1)
+
+
+@pytest.mark.parametrize("perturbation", PERTURBATIONS, ids=lambda each: f"{each.name} {getattr(each, 'density', '')}")
+def test_o3_a_step_is_as_long_as_reported_and_steps_add_up_as_a_random_walk(perturbation):
+    strategy = EvolutionStrategy(
+        members=16, sigma=1e-3, learning_rate=1e-3, shaping=CentredRank(), perturbation=perturbation, check_every=0
+    )
+    found, reports, lengths = mounted_on(Layer()), [], []
+    start = found.own.weights.clone()
+    for step in range(1, 17):
+        before = found.own.weights.clone()
+        strategy.step(found, Rows(None), moment(step, reports=reports))
+        lengths.append(float((found.own.weights - before).norm()) / reports[-1]["movement"])
+    assert sum(lengths) / len(lengths) == pytest.approx(1.0, rel=0.1)
+    if not isinstance(perturbation, Subspace):  # of 200 directions, the part along the gradient soon is not small
+        assert float((found.own.weights - start).norm()) == pytest.approx(reports[-1]["expected_drift"], rel=0.2)
+    walk = laws.drift(16, strategy.perturbation.genes(found), 16, 1e-3)
+    assert reports[-1]["expected_drift"] == pytest.approx(walk / math.sqrt(3), rel=0.1)  # ranks have this spread
+
+
+@pytest.mark.parametrize("update", [Momentum(momentum=0.5), Adam()], ids=lambda each: each.name)
+def test_laws_of_plain_steps_are_not_reported_of_others(update):
+    strategy, reports = EvolutionStrategy(members=4, update=update, check_every=0), []
+    found = mounted_on(Vector(50), slots=strategy.slots)
+    strategy.step(found, Told(quadratic), moment(reports=reports))
+    assert not reports[0].keys() & {"movement", "expected_drift", "predicted_change"}
+    assert {"gradient_norm", "expected_cosine", "spread"} <= reports[0].keys()
 
 
 @pytest.mark.parametrize("update", [Momentum(momentum=0.5), Adam()], ids=lambda each: each.name)

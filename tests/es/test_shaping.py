@@ -121,3 +121,12 @@ def test_groups_are_compared_item_by_item():
 def test_pairs_need_an_even_number():
     with pytest.raises(ValueError, match="even"):
         Antithetic().members(3)
+
+
+def test_s02_a_member_that_fails_on_one_item_is_the_worst_of_its_group():
+    """However good it is at the others: its fitness is NaN."""
+    items = [[0.0, math.nan, 9.0, 9.0], [0.0, 1.0, 2.0, 3.0], [0.0, 0.5, 2.0, 3.0]]
+    for shaping in (*CENTRED, Sign()):
+        weights = shaped(shaping, items)
+        assert float(weights[0]) == float(weights.min()), shaping.name
+    assert float(shaped(Group(), items)[0]) < float(shaped(Group(), items)[1])

@@ -17,8 +17,8 @@ from grounds import awkward_layout, genes
 from torch import nn
 
 from evoweights.founding import mount_blueprint
-from evoweights.mounted import Blueprint
 from evoweights.improvers import Moment
+from evoweights.mounted import Blueprint
 from evoweights.population import Slot
 from evoweights.seeds import Noise
 from evoweights.storage.formats import from_json, tensor_chunks, to_json
@@ -26,7 +26,9 @@ from operators_under_test import registered
 from populations import BACKENDS, CPU, bits
 from strategies import DTYPES, genes_of
 
-IMPROVERS = [entry.component() for entry in registered().entries("improve")]
+SEARCHERS = "evoweights_evotorch"
+"""EvoTorch's searchers keep tensors of other shapes; tests/searchers holds them to the same rules."""
+IMPROVERS = [each.component() for each in registered().entries("improve") if each.provider != SEARCHERS]
 every_improver = pytest.mark.parametrize("improver", IMPROVERS, ids=lambda each: each.name)
 every_target = pytest.mark.parametrize("backend", BACKENDS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -50,6 +52,23 @@ class Slopes:
         loss = self.next_loss(mounted)
         loss.backward()
         return loss.detach()
+
+    def draw(self, mounted):
+        self.taken += 1
+        return Drawn(self.taken, mounted)
+
+
+@dataclasses.dataclass
+class Drawn:
+    """The plane of one batch, to be looked up as often as wanted."""
+
+    number: int
+    mounted: object
+
+    @torch.no_grad()
+    def scores(self, copies=1):
+        assert copies == 1
+        return Slopes(self.number - 1).next_loss(self.mounted).double()[None]
 
 
 def mounted_(improver, layout, *, seed=1):
