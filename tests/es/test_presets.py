@@ -34,9 +34,10 @@ PUBLISHED = {
 }
 
 
-def component_of(tmp_path, preset):
+def component_of(folder, preset):
+    """The strategy that a configuration gets which names the preset and nothing else of it."""
     values = {"preset": preset, "improve": [{"name": "es"}], "vary": []}
-    return config_in(tmp_path, values).improve[0].component
+    return config_in(folder, values).improve[0].component
 
 
 @pytest.mark.parametrize("preset", PUBLISHED)

@@ -140,6 +140,19 @@ def test_genes_that_do_not_change_keep_their_bytes(update, settings, rate):
 
 
 @pytest.mark.parametrize("update", UPDATES, **named)
+def test_s04_equal_fitness_changes_nothing_in_later_steps_either(update):
+    """A velocity and moments go on without an estimate if they are let."""
+    strategy = EvolutionStrategy(members=4, check_every=0, learning_rate=0.1, update=update)
+    found = mounted_on(Vector(COUNT), slots=strategy.slots)
+    for step in (1, 2):
+        strategy.step(found, Told(quadratic), moment(step))
+    before, slots = genes(found), {name: each.clone() for name, each in found.own.slots.items()}
+    strategy.step(found, Told(lambda module: module().new_full((2,), 3.3333333)), moment(3))
+    assert genes(found) == before
+    assert all(torch.equal(found.own.slots[name], each) for name, each in slots.items())
+
+
+@pytest.mark.parametrize("update", UPDATES, **named)
 def test_bfloat16_weights_move_by_steps_far_below_their_precision_on_average(update):
     """1/100 of the distance between neighbours: to nearest nothing would ever move; at random the mean does."""
     found = mounted_on(Vector(1 << 14), dtype=torch.bfloat16, slots=update.slots)

@@ -2,6 +2,7 @@ import math
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evoweights.catalog import Catalog
+from evoweights.config.loading import config_from_text
 from evoweights.errors import UsageError
 from evoweights.genome import layout_of
 from evoweights.homes.part import mount_
@@ -213,3 +215,14 @@ def test_generated_tokens_are_inside_the_vocabulary_and_stop_at_its_end(open_tex
     with torch.no_grad():
         module.transformer.wte.weight.fill_(torch.nan)
     assert len(generate_tokens(module, [1], tokens=3, **options)) >= 2
+
+
+@pytest.mark.parametrize(("spelt", "meant"), [("off", "off"), ("on", "on"), ("auto", "auto"), ("'off'", "off")])
+def test_on_and_off_are_taken_as_they_are_written_where_they_are_choices(spelt, meant):
+    """YAML takes a plain on or off for a boolean."""
+    config = config_from_text(
+        f"name: x\ngenerations: 1\ntask: {{name: language_model, compile: {spelt}}}\npopulation: {{name: individuals}}\n",
+        where="test",
+        folder=Path(),
+    )
+    assert config.task.compile == meant

@@ -56,16 +56,3 @@ def test_two_kernels_become_one(tutorial: tuple[Path, dict[str, str]]) -> None:
 def test_the_reference_ends_with_the_bits_of_the_compiled_kernels(tutorial: tuple[Path, dict[str, str]]) -> None:
     files = sorted((tutorial[0] / "runs").glob("scatter*/best/genome.safetensors"))
     assert len(files) == 2 and len({file.read_bytes() for file in files}) == 1
-
-
-def test_the_reward_and_the_composition_of_the_page_on_strategies_run(tmp_path: Path) -> None:
-    (composition,) = _blocks("evolution_strategies.md", "yaml")
-    (reward,) = _blocks("evolution_strategies.md", "python")
-    (tmp_path / "ends.py").write_text(reward)
-    task = "{name: text_reward, tokenizer: bytes, context: 32, new_tokens: 2, batch: 2, reward: ends_properly}"
-    top = f"generations: 1\nplugins: [./ends.py]\nobservers: []\ntask: {task}\npopulation: {{name: individuals, size: 1}}\n"
-    (tmp_path / "strategy.yaml").write_text(top + composition)
-    command = [sys.executable, "-m", "evoweights", "run", "strategy.yaml", "improve.0.steps=1", "improve.0.members=4"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert '"weights"' in (tmp_path / "runs" / "strategy" / "steps.jsonl").read_text()

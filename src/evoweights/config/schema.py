@@ -135,7 +135,7 @@ def fill(
         here = f"{prefix}{name}"
         if name in given:
             takes_text = str in (each.hint, *typing.get_args(each.hint)) and not _is_literally(each.hint, given[name])
-            filled[name] = source.as_text(here, given[name]) if takes_text else given[name]
+            filled[name] = source.as_text(here, given[name], each.facts) if takes_text else given[name]
         elif each.default is REQUIRED:
             doc = f" ({each.facts['doc']})" if each.facts.get("doc") else ""
             source.complain(here, f"missing; {what} needs it: {each.allowed()}{doc}.")

@@ -58,10 +58,15 @@ class Source:
         if self.problems:
             raise UsageError("\n  ".join([f"{self.name}: {len(self.problems)} mistakes:", *self.problems]))
 
-    def as_text(self, path: str, value: Any) -> Any:
-        """``value``, or if it is a number or boolean from the command line, the text that was typed there."""
-        is_single = isinstance(value, bool | int | float)
-        return self.typed[path] if is_single and path in self.typed else value
+    def as_text(self, path: str, value: Any, facts: Mapping[str, Any] | None = None) -> Any:
+        """``value``, or if it is a number or boolean from the command line, the text that was typed there.
+
+        YAML takes a plain on or off for a boolean; where these are among the choices (of ``facts``) they are meant.
+        """
+        if isinstance(value, bool | int | float) and path in self.typed:
+            return self.typed[path]
+        choices = (facts or {}).get("choices") or ()
+        return ("on" if value else "off") if isinstance(value, bool) and {"on", "off"} <= {*choices} else value
 
     def override(self, text: str) -> None:
         """Apply ``a.b=c`` from the command line: to a mapping's key, or to a list's entry by its number."""
