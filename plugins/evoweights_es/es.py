@@ -181,11 +181,16 @@ class EvolutionStrategy:
         items: "Tensor",
         place: Place,
     ) -> dict[str, Any]:
-        """The loss before the step, and whether sigma is small enough for the fitness to be nearly linear."""
+        """The loss before the step, and whether sigma is small enough for the fitness to be nearly linear.
+
+        ``sigma_ratio`` and ``sigma_too_large`` are None if that cannot be told: a tenth of sigma drowns in rounding.
+        """
+        before = float(subset.scores().mean())
+        if not _is_held(mounted, sigma / 10):
+            return {"loss_before": before, "sigma_ratio": None, "sigma_too_large": None}
         chosen = [index for index, each in enumerate(members) if each.sign > 0][:PROBED]
         probed = [members[index] for index in chosen]
         near = -self.perturbation.scores(mounted, subset, probed, sigma=sigma / 10, place=place).mean(1)
-        before = float(subset.scores().mean())
         ratio = laws.curvature_ratio(near.tolist(), items.mean(1)[chosen].tolist(), -before)
         is_too_large = ratio is not None and abs(ratio - 1) > laws.TOO_LARGE
         if is_too_large:
@@ -204,6 +209,17 @@ class EvolutionStrategy:
 
 def _place(moment: Moment) -> Place:
     return Place(moment.noise, moment.fixed, moment.backend)
+
+
+def _is_held(mounted: "Mounted", size: float) -> bool:
+    """Whether noise of this size changes weights of the type that the module computes with by more than their rounding."""
+    import torch
+
+    for each in mounted.parts:
+        mean = float(torch.linalg.vector_norm(each.compute, 1, dtype=torch.float32)) / each.layout.count
+        if size < torch.finfo(each.compute.dtype).eps * mean:
+            return False
+    return True
 
 
 def _other(step: Step, name: str) -> int | None:

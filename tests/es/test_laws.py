@@ -126,6 +126,21 @@ def test_o5_a_sigma_that_leaves_the_linear_range_raises_the_alarm(caplog):
     assert "sigma 3 may be too large" in caplog.text
 
 
+@pytest.mark.parametrize("sigma", [1e-3, 1e-2])
+def test_o5_nothing_is_said_of_a_sigma_whose_tenth_bfloat16_weights_cannot_hold(sigma, caplog):
+    """Of weights of 1, neighbours are 1/128 apart. A ratio of slopes would tell of rounding only, in either direction."""
+    reports, found = [], mounted_on(Vector(2000), dtype=torch.bfloat16)
+    EvolutionStrategy(members=16, sigma=sigma, check_every=1).step(found, Told(quadratic), moment(reports=reports))
+    assert reports[0]["sigma_ratio"] is None and reports[0]["sigma_too_large"] is None
+    assert not caplog.text and reports[0]["observed_change"] is not None
+
+
+def test_o5_a_sigma_that_is_too_large_raises_the_alarm_in_bfloat16_too():
+    reports, found = [], mounted_on(Vector(300), dtype=torch.bfloat16)
+    EvolutionStrategy(members=16, sigma=3.0, check_every=1).step(found, Told(quadratic), moment(reports=reports))
+    assert reports[0]["sigma_too_large"] is True
+
+
 @pytest.mark.parametrize("estimator", [OneSided(), Antithetic()])
 def test_the_change_of_the_loss_is_predicted(estimator):
     strategy = EvolutionStrategy(members=64, sigma=1e-3, learning_rate=1e-3, estimator=estimator, check_every=1)
