@@ -90,7 +90,8 @@ ALL = (
             "estimator": {"name": "antithetic"},
             "update": {"name": "plain"},
         },
-        "EGGROLL as published for language models: pairs of rank 1 computed together, vectors frozen.",
+        "EGGROLL's composition for language models: pairs of rank 1 computed together, vectors frozen. Its published code "
+        "scales the step by further factors, so the rate is to be tuned.",
         "Sarkar et al. 2025, arXiv 2511.16652",
     ),
     Published(

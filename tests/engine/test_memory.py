@@ -12,7 +12,8 @@ def _peak(folder: Path, home: str, size: int) -> int:
     folder.mkdir()
     command = [sys.executable, str(SCRIPT), str(folder), home, str(size)]
     # glibc gives freed tensors back at once and not when its heap happens to be free above them, so that the peak is ours.
-    environment = {**os.environ, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "1000000"}
+    here = {"PYTHONPATH": os.pathsep.join(sys.path)}  # what the tests share
+    environment = {**os.environ, **here, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "1000000"}
     return int(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
 
 

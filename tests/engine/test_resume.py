@@ -1,6 +1,7 @@
 """Stopping and killing a run changes nothing about its end."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -70,7 +71,9 @@ def test_metrics_and_lineage_have_every_generation_once_after_interruptions(tmp_
 def test_kill_9_at_random_moments_loses_nothing(tmp_path: Path) -> None:
     """A process that has started no thread forks the runs and kills them, so that none waits for torch's import."""
     script = Path(__file__).parent / "kill_campaign.py"
-    done = subprocess.run([sys.executable, str(script), str(tmp_path)], capture_output=True, text=True, check=False)
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # what the tests share
+    command = [sys.executable, str(script), str(tmp_path)]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["kills"] >= 10
