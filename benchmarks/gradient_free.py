@@ -3,7 +3,7 @@
 Each is a run of its own, on the model, data and validation subset of its configuration, ended after so many seconds of its
 generations (start-up and the first validation not counted). AdamW gets the same model, data and batch.
 
-    python benchmarks/gradient_free.py [--seconds 100] [--json FILE]
+    python benchmarks/gradient_free.py [--seconds 100] [--only TEXT] [--json FILE]
 """
 
 import argparse
@@ -30,7 +30,11 @@ LONG = [
     "checkpoint.every_generations=1000000",
     "checkpoint.every_seconds=1000000",
 ]
-ADAMW = ["preset=null", "improve=[{name: adamw, steps: 20, learning_rate: 2.0e-3, warmup_steps: 20}]"]
+ADAMW = [
+    "preset=null",
+    "population={name: individuals, size: 1}",
+    "improve=[{name: adamw, steps: 20, learning_rate: 2.0e-3, warmup_steps: 20}]",
+]
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ class Contestant:
 
 
 CONTESTANTS = (
-    Contestant("EA4LLM as published", "ea4llm.yaml"),
-    Contestant("recommended: low rank, leave-one-out, Adam", "es_low_rank.yaml"),
+    Contestant("EA4LLM as published", "ea4llm.yaml", ("improve.0.steps=5",)),
+    Contestant("recommended: low rank, leave-one-out, Adam", "es_low_rank.yaml", ("improve.0.steps=5",)),
     Contestant("AdamW, by gradients", "es_low_rank.yaml", tuple(ADAMW)),
 )
 
@@ -82,11 +86,12 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=100.0)
+    parser.add_argument("--only", default="", help="only contestants whose label holds this text")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     rows = []
-    for contestant in CONTESTANTS:
+    for contestant in (each for each in CONTESTANTS if arguments.only in each.label):
         with tempfile.TemporaryDirectory() as folder:
             rows.append(train(contestant, arguments.seconds, Path(folder)))
         row = rows[-1]

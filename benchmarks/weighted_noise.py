@@ -40,7 +40,7 @@ class Row:
     is_update: bool
     bytes_per_gene: int
     dtype: torch.dtype
-    gates: tuple[Gate, ...] = (Gate("cpu", LOOP, 8.0), Gate("cuda", LOOP, 1.1))
+    gates: tuple[Gate, ...] = (Gate("cpu", LOOP, 3.0), Gate("cuda", LOOP, 1.1))
 
     def members(self, most: int) -> int:
         """Members whose noise is added."""
@@ -48,8 +48,8 @@ class Row:
 
 
 ROWS = (
-    Row("perturbation", False, 8, torch.float32, (Gate("cpu", LOOP, 8.0), Gate("cuda", LOOP, 2.0))),
-    Row("perturbation from float32", False, 6, torch.bfloat16, (Gate("cpu", LOOP, 8.0), Gate("cuda", LOOP, 2.0))),
+    Row("perturbation", False, 8, torch.float32, (Gate("cpu", LOOP, 3.0), Gate("cuda", LOOP, 2.0))),
+    Row("perturbation from float32", False, 6, torch.bfloat16, (Gate("cpu", LOOP, 3.0), Gate("cuda", LOOP, 2.0))),
     Row("update", True, 8, torch.float32),
     Row("update, rounded stochastically", True, 4, torch.bfloat16),
 )
