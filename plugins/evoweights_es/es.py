@@ -84,13 +84,16 @@ class EvolutionStrategy:
 
         return (*self.update.slots, *([Slot(ANCHOR, role="state")] if self.anchor else []))
 
+    def check(self, mounted: "Mounted") -> None:
+        """See that there is something to perturb."""
+        self.perturbation.check(mounted)
+
     def step(self, mounted: "Mounted", feed: Feed, moment: Moment) -> float:
         """Score all members on one draw of the data and change the weights; the mean loss of the members.
 
         Raises:
             NonFiniteStep: no member has a finite loss; nothing was changed.
         """
-        self.perturbation.check(mounted)
         number = self._number(mounted)
         sigma, subset, place = self._sigma(number), feed.draw(mounted), _place(moment)
         members = self.estimator.members(self.members)

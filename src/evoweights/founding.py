@@ -10,7 +10,7 @@ from evoweights.errors import PluginError, UsageError
 from evoweights.genome import Layout, layout_of
 from evoweights.homes.part import mount_
 from evoweights.homes.swaps import CudaSide, SideSwaps
-from evoweights.improvers import Improver, uses_gradient
+from evoweights.improvers import Checking, Improver, uses_gradient
 from evoweights.mounted import Blueprint, Mounted
 from evoweights.operators import GeneOperator, PairOperator
 from evoweights.population import WEIGHTS, Population, Slot
@@ -113,6 +113,7 @@ def mount_blueprint(blueprint: Blueprint, device: torch.device, *, improvers: Se
 
     Raises:
         UsageError: nothing is left to evolve, or the weights are of several or unsupported dtypes.
+        EvoweightsError: an improver cannot work on it.
     """
     names = [name for name, _ in blueprint.module.named_parameters()]
     frozen = {name for name, each in blueprint.module.named_parameters() if not each.requires_grad}
@@ -134,4 +135,7 @@ def mount_blueprint(blueprint: Blueprint, device: torch.device, *, improvers: Se
         for part in mounted.parts:
             dtype = slot.dtype_for(part.layout)
             part.slots[slot.name] = torch.zeros(part.layout.size, dtype=dtype, device=device)
+    for improver in improvers:
+        if isinstance(improver, Checking):
+            improver.check(mounted)
     return mounted

@@ -100,6 +100,19 @@ class Improver(Protocol):
         ...
 
 
+@runtime_checkable
+class Checking(Protocol):
+    """An improver that can tell before a run starts whether it can work on individuals like the one that is mounted."""
+
+    def check(self, mounted: "Mounted") -> None:
+        """Look at layouts, not at weights: they may have no content.
+
+        Raises:
+            EvoweightsError: it cannot, with a way out.
+        """
+        ...
+
+
 def uses_gradient(improver: Improver) -> bool:
     """Whether an improver needs gradients, which is so unless it says otherwise."""
     return bool(getattr(improver, "needs_gradient", True))

@@ -5,7 +5,10 @@ import torch
 from searchers_under_test import Feed, catalog, moment, mount_net, mounted_
 from torch import nn
 
+from engine_runs import config_in
 from evoweights.errors import ResourceError
+from evoweights.runs import session
+from evoweights.runs.planning import estimate
 from evoweights_evotorch import room
 from evoweights_evotorch.cmaes import CMAES
 from evoweights_evotorch.gaussians import CEM, SNES, XNES
@@ -70,6 +73,16 @@ def test_what_does_not_fit_is_refused_with_both_figures(entry, free):
     ):
         searcher.step(mounted, feed, moment(1))
     assert feed.asked == 0
+
+
+@pytest.mark.parametrize("start", [session.run, estimate], ids=["run", "validate"])
+def test_a_run_is_refused_before_it_starts(tmp_path, start, free):
+    """With the figure, and before a fitness was measured."""
+    free(2**20)
+    config = config_in(tmp_path, improve=[{"name": "snes", "popsize": 64, "space": "genome"}], vary=[])
+    with pytest.raises(ResourceError, match=r"improve snes over [0-9,]+ numbers .* and 0.00 GiB are free"):
+        start(config)
+    assert not list(tmp_path.rglob("step-*")) and not list(tmp_path.rglob("metrics.jsonl"))
 
 
 def test_a_subspace_of_a_large_model_fits(free):
