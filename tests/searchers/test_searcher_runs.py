@@ -10,14 +10,12 @@ import pytest
 from omegaconf import OmegaConf
 
 from evoweights.config.loading import config_from_text
-from evoweights.errors import ResourceError, RunStopped
+from evoweights.errors import RunStopped
 from evoweights.hookspecs import hookimpl
 from evoweights.plugins.loading import register_hooks
 from evoweights.runs import session
-from evoweights.runs.planning import estimate
 from evoweights.runs.replay import replay
 from evoweights.storage.checkpoints import CheckpointStore
-from evoweights_evotorch import room
 
 IMPROVERS = {
     "snes in a subspace": {"name": "snes", "optimizer": "clipup", "space": {"name": "subspace", "size": 6}},
@@ -91,14 +89,3 @@ def test_a_searcher_among_gradient_steps_starts_again_after_each_of_their_turns(
     session.run(config_in(tmp_path, improve, population={"name": "individuals", "size": 1}))
     lines = [json.loads(line) for line in (tmp_path / "runs" / "searched" / "steps.jsonl").read_text().splitlines()]
     assert [line["restarted"] for line in lines] == [False, False, False, False, False, False, True, False, False]
-
-
-def test_nothing_is_planned_that_would_not_fit(tmp_path, monkeypatch):
-    (tmp_path / "meminfo").write_text("MemAvailable: 1 kB\n")
-    config = config_in(tmp_path, [IMPROVERS["cosyne"]])
-    monkeypatch.setattr(room, "MEMINFO", tmp_path / "meminfo")
-    with pytest.raises(ResourceError, match="improve cosyne over"):
-        estimate(config)
-    with pytest.raises(ResourceError, match="improve cosyne over"):
-        session.run(config)
-    assert (tmp_path / "runs" / "searched" / "FAILED").exists()
