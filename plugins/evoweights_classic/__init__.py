@@ -8,14 +8,14 @@ from evoweights_classic.individuals import Individuals
 from evoweights_classic.mutation import Mutation
 from evoweights_classic.pso import PSO
 from evoweights_classic.selections import Best, Tournament, Truncation
-from evoweights_classic.turns import All, RandomTurn, RoundRobin
+from evoweights_classic.turns import All, Leader, RandomTurn, RoundRobin
 
 
 @hookimpl
 def register(catalog: Registrar) -> None:
     """Add the classic components."""
     catalog.add("population", Individuals)
-    for turn in (RoundRobin, RandomTurn, All):
+    for turn in (RoundRobin, RandomTurn, All, Leader):
         catalog.add("turn", turn)
     catalog.add("improve", AdamW)
     for operator in (PSO, Crossover, ArithmeticCrossover, Mix, Mutation):

@@ -50,3 +50,18 @@ class All:
         """All rows in order."""
         del generation, noise  # unused: it is always everyone's turn
         return Turn(tuple(range(size)))
+
+
+@dataclass(frozen=True)
+class Leader:
+    """Always the same individual; the others change by operators alone, as a running average of its weights does."""
+
+    name: ClassVar[str] = "leader"
+    source: ClassVar[str] = "evoweights; averages of one run: Polyak and Juditsky 1992; Izmailov et al. 2018, arXiv 1803.05407"
+
+    row: int = setting(0, "whose turn it is, from 0; the last one if there are fewer", minimum=0)
+
+    def choose(self, generation: int, size: int, noise: Noise) -> Turn:
+        """``row``."""
+        del generation, noise  # unused: it is always the same one's turn
+        return Turn((min(self.row, size - 1),))

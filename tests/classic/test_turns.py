@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evoweights.seeds import Noise
-from evoweights_classic import All, RandomTurn, RoundRobin
+from evoweights_classic import All, Leader, RandomTurn, RoundRobin
 from populations import share_z
 
-TURNS = [RoundRobin(), RandomTurn(), RandomTurn(count=3), RandomTurn(count=99), All()]
+TURNS = [RoundRobin(), RandomTurn(), RandomTurn(count=3), RandomTurn(count=99), All(), Leader(), Leader(row=7)]
 generations, sizes = st.integers(0, 10**6), st.integers(1, 9)
 
 
@@ -50,3 +50,8 @@ def test_random_turns_are_uniform_and_differ_between_generations():
     for generation in range(rounds):
         counts.update(RandomTurn(count=2).choose(generation, 5, Noise(1).at(generation)).rows)
     assert all(abs(share_z(counts[row], rounds, 2 / 5)) < 5 for row in range(5))
+
+
+@given(row=st.integers(0, 9), size=st.integers(1, 8), generation=st.integers(0, 99))
+def test_a_leader_is_always_the_same_one(row, size, generation):
+    assert Leader(row=row).choose(generation, size, Noise(1)).rows == (min(row, size - 1),)
