@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from evoweights.catalog import part, setting
 from evoweights.improvers import Feed, Moment, NonFiniteStep
 from evoweights_es import laws
+from evoweights_es.bounds import LARGEST, SMALLEST_SIGMA, can_be_taken, changed_log, logged_weights, within_range
 from evoweights_es.decay import ANCHOR, keep_start_, towards_start_, towards_zero_
 from evoweights_es.estimators import Estimator, OneSided
 from evoweights_es.gaussian import Gaussian
@@ -47,8 +48,10 @@ class EvolutionStrategy:
 
     steps: int = setting(10, "steps in one turn", unit="steps", minimum=0)
     members: int = setting(30, "perturbed copies that a step scores", minimum=2)
-    sigma: float = setting(1.0e-3, "standard deviation of the noise", unit="weight", minimum=1e-12)
-    learning_rate: float = setting(5.0e-4, "factor of the estimate", minimum=0.0)
+    sigma: float = setting(
+        1.0e-3, "standard deviation of the noise", unit="weight", minimum=SMALLEST_SIGMA, maximum=LARGEST
+    )
+    learning_rate: float = setting(5.0e-4, "factor of the estimate", minimum=0.0, maximum=LARGEST)
     by_sigma: bool = setting(False, "whether the estimate is divided by sigma, as that of the gradient is")
     sigma_decay: float = setting(1.0, "factor of sigma in every step after sigma_decay_start", minimum=0.0, maximum=1.0)
     sigma_decay_start: int = setting(0, "own step after which sigma decays", unit="steps", minimum=0)
@@ -92,18 +95,20 @@ class EvolutionStrategy:
         """Score all members on one draw of the data and change the weights; the mean loss of the members.
 
         Raises:
-            NonFiniteStep: no member has a finite loss; nothing was changed.
+            NonFiniteStep: no member has a finite loss, or the step is too large; nothing was changed.
         """
         number = self._number(mounted)
         sigma, subset, place = self._sigma(number), feed.draw(mounted), _place(moment)
         members = self.estimator.members(self.members)
-        items = -self.perturbation.scores(mounted, subset, members, sigma=sigma, place=place)
+        items = -within_range(self.perturbation.scores(mounted, subset, members, sigma=sigma, place=place))
         finite = [each for each in items.mean(1).tolist() if math.isfinite(each)]
         if not finite:
             raise NonFiniteStep(f"none of the {len(members)} members has a finite loss")
         is_checked = self.check_every > 0 and number % self.check_every == 0
         check = self._look(mounted, subset, members, sigma, items, place) if is_checked else {}
         report = self._report(mounted, items, members, number) | check
+        if not can_be_taken(self._coefficients(report["weights"], members, sigma), self._rate(number)):
+            raise NonFiniteStep("the step is too large for float32; lower learning_rate, or raise sigma")
         self.replay(mounted, moment, report)
         if is_checked:
             report |= self._look_back(subset, mounted, report)
@@ -111,9 +116,15 @@ class EvolutionStrategy:
         return -sum(finite) / len(finite)
 
     def replay(self, mounted: "Mounted", moment: Moment, report: Mapping[str, Any]) -> None:
-        """Change the weights as the step of this report did."""
+        """Change the weights as the step of this report did.
+
+        Raises:
+            CheckpointError: it is no report of such a step.
+        """
         number, members = self._number(mounted), self.estimator.members(self.members)
-        coefficients = self._coefficients(report["weights"], members, self._sigma(number))
+        coefficients = self._coefficients(logged_weights(report, len(members)), members, self._sigma(number))
+        if not can_be_taken(coefficients, self._rate(number)):
+            raise changed_log(f"weights that make a step too large for float32 (step {number} of the individual)")
         for label, each in (("own", mounted.own), ("shared", mounted.shared)):
             each.counters[STEPS] = taken = each.counters.get(STEPS, 0) + 1
             if not each.layout.count:
@@ -140,7 +151,8 @@ class EvolutionStrategy:
         return mounted.own.counters.get(STEPS, 0) + 1
 
     def _sigma(self, number: int) -> float:
-        return self.sigma * self.sigma_decay ** max(0, number - 1 - self.sigma_decay_start)
+        decayed = self.sigma * self.sigma_decay ** max(0, number - 1 - self.sigma_decay_start)
+        return max(SMALLEST_SIGMA, decayed)
 
     def _rate(self, number: int) -> float:
         return self.learning_rate * self.learning_rate_decay ** max(0, number - 1 - self.learning_rate_decay_start)
@@ -188,12 +200,12 @@ class EvolutionStrategy:
 
         ``sigma_ratio`` and ``sigma_too_large`` are None if that cannot be told: a tenth of sigma drowns in rounding.
         """
-        before = float(subset.scores().mean())
+        before = float(within_range(subset.scores()).mean())
         if not _is_held(mounted, sigma / 10):
             return {"loss_before": before, "sigma_ratio": None, "sigma_too_large": None}
         chosen = [index for index, each in enumerate(members) if each.sign > 0][:PROBED]
         probed = [members[index] for index in chosen]
-        near = -self.perturbation.scores(mounted, subset, probed, sigma=sigma / 10, place=place).mean(1)
+        near = -within_range(self.perturbation.scores(mounted, subset, probed, sigma=sigma / 10, place=place)).mean(1)
         ratio = laws.curvature_ratio(near.tolist(), items.mean(1)[chosen].tolist(), -before)
         is_too_large = ratio is not None and abs(ratio - 1) > laws.TOO_LARGE
         if is_too_large:

@@ -1,10 +1,13 @@
 """Rewards: what a text is worth, told by any function of it. Nothing is differentiated, so it may count, parse or look up."""
 
+import reprlib
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, SupportsFloat
 
 from evoweights.catalog import setting
+from evoweights.errors import PluginError
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,21 @@ class Reward(ABC):
     @abstractmethod
     def score(self, prompt: str, text: str) -> float:
         """What ``text``, the continuation of ``prompt`` without it, is worth. NaN says that it cannot be judged."""
+
+
+def as_number(found: object, *, reward: str) -> float:
+    """What a reward gave, as a number; texts are none, even if they read like one.
+
+    Raises:
+        PluginError: it is no number.
+    """
+    if isinstance(found, SupportsFloat):
+        with suppress(TypeError, ValueError, OverflowError):
+            return float(found)
+    raise PluginError(
+        f"reward {reward}: score gave {reprlib.repr(found)}; it must give a number, or NaN if a text cannot be judged. The "
+        "last checkpoint is intact."
+    )
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,12 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register(catalog: "Registrar") -> None:
-    """Add the improver and the published schedules."""
+    """Add the improver, what it must beat, and the published schedules."""
+    from evoweights_est.controls import Full, FullFlops
     from evoweights_est.est import SubnetworkTraining
     from evoweights_est.presets import add_presets
 
     catalog.add("improve", SubnetworkTraining)
+    for each in (Full, FullFlops):
+        catalog.add("control", each)
     add_presets(catalog)

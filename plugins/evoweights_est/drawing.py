@@ -4,6 +4,7 @@ Sizes are fixed, members are drawn without replacement. Nothing is remembered fr
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +22,7 @@ def kept(share: float, count: int) -> int:
     return min(count, max(1, math.floor(share * count + 0.5)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Heads:
     """The attention heads of a layer that are computed: numbers of query heads and of key-value heads, each ascending."""
 
@@ -42,42 +43,63 @@ class Draw:
     number: int
     sampling: str
 
-    def among(self, label: str, count: int, size: int) -> Tensor:
-        """``size`` of the numbers below ``count``, ascending; ``label`` says what they number."""
-        if size == count:
-            return torch.arange(count)
-        if self.sampling == "window":
-            start = int(_words(self.place, f"{label}/start", 1)) + self.number * size
-            return ((torch.arange(size) + start) % count).sort().values
-        return _smallest(_words(self.place.at("draw", self.number), label, count), size)
+    def neurons(self, counts: Sequence[int], share: float) -> list[Tensor]:
+        """A share of the neurons of every layer, ascending; ``counts`` are how many each has."""
+        return [
+            self._some(found[None], kept(share, count))[0]
+            for found, count in zip(self._words("neurons", counts), counts, strict=True)
+        ]
+
+    def heads(self, layers: Sequence[tuple[int, int]], share: float) -> list[Heads]:
+        """A share of the heads of every layer; ``layers`` are how many key-value heads each has, and how many query heads
+        these have each.
+
+        Query heads are equally many of every key-value head if that comes out even, else all those of some key-value heads.
+        """
+        found = self._words("heads", [key_values * each for key_values, each in layers])
+        return [self._heads(*layer, share, drawn) for layer, drawn in zip(layers, found, strict=True)]
+
+    def _heads(self, key_values: int, each: int, share: float, drawn: Tensor) -> Heads:
+        wanted = kept(share, key_values * each)
+        if wanted % key_values:
+            groups = self._some(drawn[None, :key_values], kept(share, key_values))[0]
+            within = torch.arange(each).expand(len(groups), -1)
+        else:
+            groups = torch.arange(key_values)
+            within = self._some(drawn.view(key_values, each), wanted // key_values)
+        return Heads((groups[:, None] * each + within).flatten(), groups)
 
     def layers(self, count: int, share: float, *, protect_ends: bool) -> Tensor:
         """The layers that are in, ascending: always drawn at random, because a layer that is skipped costs nothing."""
         size = kept(share, count)
-        drawn = _words(self.place.at("draw", self.number), "layers", count)
+        drawn = _words(self.place.at("draw", self.number), "layers", [count])[0]
         if protect_ends:
             size = max(size, min(ENDS, count))
             drawn[[0, -1]] = -1
+        return _smallest(drawn[None], size)[0]
+
+    def _words(self, label: str, counts: Sequence[int]) -> list[Tensor]:
+        place = self.place if self.sampling == "window" else self.place.at("draw", self.number)
+        return _words(place, label, counts)
+
+    def _some(self, drawn: Tensor, size: int) -> Tensor:
+        """``size`` places of every row of random words, ascending: ``[rows, size]``."""
+        count = drawn.shape[1]
+        if size == count:
+            return torch.arange(count).expand_as(drawn)
+        if self.sampling == "window":
+            return ((torch.arange(size) + drawn[:, :1] + self.number * size) % count).sort(1).values
         return _smallest(drawn, size)
 
-    def heads(self, label: str, key_values: int, queries_each: int, share: float) -> Heads:
-        """A share of the query heads: equally many of every key-value head if that comes out even, else all those of some
-        key-value heads."""
-        wanted = kept(share, key_values * queries_each)
-        if wanted % key_values:
-            groups = self.among(f"{label}/heads", key_values, kept(share, key_values))
-            each = torch.arange(queries_each).expand(len(groups), -1)
-        else:
-            groups, size = torch.arange(key_values), wanted // key_values
-            each = torch.stack([self.among(f"{label}/heads of {g}", queries_each, size) for g in range(key_values)])
-        return Heads((groups[:, None] * queries_each + each).flatten(), groups)
 
-
-def _words(place: Noise, label: str, count: int) -> Tensor:
-    """``count`` random 32-bit words."""
-    return words(place.seed, place.stream(label), torch.arange(-(-count // 4))).T.flatten()[:count]
+def _words(place: Noise, label: str, counts: Sequence[int]) -> list[Tensor]:
+    """For every layer so many random 32-bit words, its number in the upper half of the counter: all in one pass."""
+    lanes = [-(-count // 4) for count in counts]
+    numbers = torch.cat([torch.arange(each) + (layer << 32) for layer, each in enumerate(lanes)])
+    found = words(place.seed, place.stream(label), numbers).T.split(lanes)
+    return [each.flatten()[:count] for each, count in zip(found, counts, strict=True)]
 
 
 def _smallest(values: Tensor, size: int) -> Tensor:
-    """Where the ``size`` smallest values are, ascending; of equal ones the first."""
-    return values.argsort(stable=True)[:size].sort().values
+    """Where in each row the ``size`` smallest values are, ascending; of equal ones the first."""
+    return values.argsort(dim=1, stable=True)[:, :size].sort(1).values

@@ -6,26 +6,15 @@ from typing import TYPE_CHECKING, ClassVar
 
 from evoweights.catalog import part, setting
 from evoweights.errors import UsageError
-from evoweights.improvers import Feed, Improver, Moment, uses_gradient
+from evoweights.improvers import Checking, Feed, Improver, Moment, uses_gradient
 from evoweights_classic.adamw import AdamW
+from evoweights_est.shares import Shares
 
 if TYPE_CHECKING:
     from evoweights.mounted import Mounted
     from evoweights.population import Slot
-    from evoweights_est.drawing import Draw
-    from evoweights_est.families import Block
-    from evoweights_est.subnetwork import Chosen
 
 _LOG = logging.getLogger("evoweights.est")
-
-
-@dataclass(frozen=True)
-class Shares:
-    """Shares of heads, neurons and layers that a step computes with."""
-
-    heads: float
-    neurons: float
-    layers: float
 
 
 @dataclass(frozen=True)
@@ -80,6 +69,15 @@ class SubnetworkTraining:
         """Those of the optimizer."""
         return self.optimizer.slots
 
+    def check(self, mounted: "Mounted") -> None:
+        """See that the model is built in a way that is known, if any of it is ever left out."""
+        from evoweights_est.families import blocks_of
+
+        if min(self.heads, self.neurons, self.layers) < 1.0:
+            blocks_of(mounted.module)
+        if isinstance(self.optimizer, Checking):
+            self.optimizer.check(mounted)
+
     def shares_at(self, step: int, total: int) -> Shares:
         """The shares at a step (from 1) of a run of ``total``."""
         widths, layers = (step <= int(until * total + 0.5) for until in (self.widths_until, self.layers_until))
@@ -94,7 +92,6 @@ class SubnetworkTraining:
 
         Raises:
             NonFiniteStep: the optimizer's loss or gradient is NaN or infinite; nothing was changed.
-            UsageError: the model is built in a way that is not known.
         """
         shares = self.shares_at(moment.step, moment.total_steps)
         if moment.step > 1 and shares != self.shares_at(moment.step - 1, moment.total_steps):
@@ -106,14 +103,11 @@ class SubnetworkTraining:
     def _step_on_part(self, mounted: "Mounted", feed: Feed, moment: Moment, shares: Shares) -> float:
         from evoweights_est.drawing import Draw
         from evoweights_est.families import blocks_of
-        from evoweights_est.subnetwork import Scales, Subnetwork
+        from evoweights_est.subnetwork import Scales, Subnetwork, choose
 
         blocks = blocks_of(mounted.module)
         draw = Draw(moment.fixed.at("subnetwork"), (moment.step - 1) // self.resample_every, self.sampling)
-        active = set(draw.layers(len(blocks), shares.layers, protect_ends=self.protect_ends).tolist())
-        chosen = [
-            _chosen(block, draw, number, shares) if number in active else None for number, block in enumerate(blocks)
-        ]
+        chosen = choose(blocks, draw, shares, protect_ends=self.protect_ends)
         if all(each is not None and each.is_whole for each in chosen):
             return self.optimizer.step(mounted, feed, moment)
         mounted.refresh_()  # so that what parts share with the subnetwork is as the individual's watch expects it
@@ -124,14 +118,3 @@ class SubnetworkTraining:
             subnetwork.mounted.refuse_written_copies(self.optimizer.name)
         subnetwork.write_back_()
         return loss
-
-
-def _chosen(block: "Block", draw: "Draw", number: int, shares: Shares) -> "Chosen":
-    from evoweights_est.drawing import kept
-    from evoweights_est.families import KEY_VALUE, NEURON, QUERY
-    from evoweights_est.subnetwork import Chosen
-
-    label = f"layer {number}"
-    heads = draw.heads(label, block.key_values, block.queries_each, shares.heads)
-    neurons = draw.among(f"{label}/neurons", block.neurons, kept(shares.neurons, block.neurons))
-    return Chosen(block, {QUERY: heads.queries, KEY_VALUE: heads.key_values, NEURON: neurons})

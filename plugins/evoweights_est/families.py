@@ -6,6 +6,7 @@ and that of Llama (a matrix of outputs times inputs for each; fewer key-value he
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -137,7 +138,7 @@ def _llama(path: str, module: nn.Module, attention: nn.Module, mlp: nn.Module) -
     )  # fmt: skip
 
 
-def _layers(module: nn.Module, names: Sequence[str], kind: type[nn.Module], *, norms: int = 0) -> list[nn.Module]:
+def _layers(module: nn.Module, names: Sequence[str], kind: type[nn.Module], *, norms: int = 0) -> list[Any]:
     """The layers of these names, if they hold all parameters of ``module`` but norms of vectors ``norms`` wide."""
     found = [each for name, each in module.named_children() if name in names and type(each) is kind]
     of_heads = [name for name, each in module.named_parameters() if "norm" in name and tuple(each.shape) == (norms,)]
@@ -158,6 +159,6 @@ def _head_width(attention: nn.Module) -> int:
 
 def _unknown(found: str, why: str) -> UsageError:
     return UsageError(
-        f"improve est: it draws heads and neurons of models built like GPT-2 or like Llama (Mistral, Qwen2, Qwen3), but a "
-        f"{found} {why}. Use such a model, or improve with the optimizer alone."
+        "improve est: it draws heads and neurons of models built like GPT-2 or like Llama (Mistral, Qwen2, Qwen3), but found "
+        f"{found}, which {why}. Use such a model, or improve with the optimizer alone."
     )

@@ -1,6 +1,6 @@
 """Things that stand in for others inside a module for a while: parameters, layers, attributes."""
 
-import functools
+import types
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
@@ -44,11 +44,11 @@ def skipped(module: nn.Module, name: str) -> Change:
     return (module._modules, name, Unchanged())
 
 
-def scaled(projection: nn.Module, *, product: float, bias: float, is_input_first: bool) -> Change:
-    """A linear layer whose product and whose bias are multiplied; ``is_input_first`` says that its matrix is inputs times
-    outputs."""
-    forward = functools.partial(_scaled, projection, product, bias, is_input_first)
-    return attribute(projection, "forward", forward)
+def scaled(projection: nn.Module, *, product: float, bias: float) -> Iterator[Change]:
+    """A linear layer whose product and whose bias are multiplied."""
+    yield attribute(projection, "product", product)
+    yield attribute(projection, "bias_factor", bias)
+    yield attribute(projection, "forward", types.MethodType(_scaled, projection))
 
 
 class Unchanged(nn.Module):
@@ -60,11 +60,11 @@ class Unchanged(nn.Module):
         return hidden_states
 
 
-def _scaled(self: Any, product: float, bias: float, is_input_first: bool, x: Tensor) -> Tensor:
-    rows = x.reshape(-1, x.shape[-1])
-    matrix = self.weight if is_input_first else self.weight.T
+def _scaled(self: Any, x: Tensor) -> Tensor:
+    product, of_bias, rows = self.product, self.bias_factor, x.reshape(-1, x.shape[-1])
+    matrix = self.weight.T if isinstance(self, nn.Linear) else self.weight
     if self.bias is None:
         made = addmm(rows.new_zeros(()), rows, matrix, beta=0, alpha=product)
     else:
-        made = addmm(self.bias, rows, matrix, beta=bias, alpha=product)
+        made = addmm(self.bias, rows, matrix, beta=of_bias, alpha=product)
     return made.view(*x.shape[:-1], -1)

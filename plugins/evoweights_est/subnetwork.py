@@ -9,17 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
-import torch
 from torch import Tensor, nn
 
-from evoweights.genome import Layout, Segment
+from evoweights.genome import Segment
 from evoweights.homes.copies import CopyWatch
 from evoweights.homes.part import Part
 from evoweights.mounted import Mounted
+from evoweights_est.drawing import Draw
 from evoweights_est.families import KEY_VALUE, NEURON, QUERY, Block
+from evoweights_est.parts import SmallerPart, smaller_part, tail, whole_tail
 from evoweights_est.places import Places
+from evoweights_est.shares import Shares
 from evoweights_est.standing_in import Change, attribute, parameter, scaled, skipped, standing_in
-from evoweights_kernels import TILE
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,19 @@ class Chosen:
             yield name, cut.dim, known[key]
 
 
+def choose(blocks: Sequence[Block], draw: Draw, shares: Shares, *, protect_ends: bool) -> list[Chosen | None]:
+    """What a draw takes of every block; None of those that are skipped."""
+    active = set(draw.layers(len(blocks), shares.layers, protect_ends=protect_ends).tolist())
+    heads = draw.heads([(each.key_values, each.queries_each) for each in blocks], shares.heads)
+    neurons = draw.neurons([each.neurons for each in blocks], shares.neurons)
+    return [
+        Chosen(block, {QUERY: heads[i].queries, KEY_VALUE: heads[i].key_values, NEURON: neurons[i]})
+        if i in active
+        else None
+        for i, block in enumerate(blocks)
+    ]
+
+
 @dataclass(frozen=True)
 class Scales:
     """Whether outputs are divided by the share of heads, neurons or layers that is computed, so that their mean stays."""
@@ -58,48 +72,6 @@ class Scales:
     heads: bool = True
     neurons: bool = True
     layers: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class _Piece:
-    """A segment of a part, what stands for it, and the places it has of it along a dimension; None has all."""
-
-    whole: Segment
-    small: Segment
-    places: tuple[int, Places] | None
-
-    def take(self, source: Tensor, target: Tensor) -> None:
-        """Copy its genes from a vector of the part to one of the subnetwork."""
-        here, there = self.whole.view(source), self.small.view(target)
-        if self.places is None:
-            there.copy_(here)
-        else:
-            self.places[1].take(here, self.places[0], out=there)
-
-    def put_(self, source: Tensor, target: Tensor) -> None:
-        """Copy its genes from a vector of the subnetwork to one of the part."""
-        here, there = self.small.view(source), self.whole.view(target)
-        if self.places is None:
-            there.copy_(here)
-        else:
-            self.places[1].put_(there, self.places[0], here)
-
-
-@dataclass(frozen=True, eq=False)
-class _Smaller:
-    """A part, and the one that holds its genes of the subnetwork."""
-
-    whole: Part
-    small: Part
-    pieces: tuple[_Piece, ...]
-
-    def write_back_(self) -> None:
-        """Put weights, slots and counters where they belong."""
-        for piece in self.pieces:
-            piece.put_(self.small.weights, self.whole.weights)
-            for name, slot in self.small.slots.items():
-                piece.put_(slot, self.whole.slots[name])
-        self.whole.counters = dict(self.small.counters)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,19 +87,25 @@ class Subnetwork:
     slots: Sequence[str]
     scales: Scales = Scales()
     mounted: Mounted = field(init=False)
-    _smaller: tuple[_Smaller, ...] = field(init=False)
+    _smaller: tuple[SmallerPart, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """Gather what is in."""
         cuts = {name: (dim, places) for each in self.chosen if each for name, dim, places in each.places()}
         left_out = tuple(f"{block.path}." for block, each in self._pairs() if each is None)
-        smaller = [_smaller(part, cuts, left_out, self.slots) for part in (self.whole.own, self.whole.shared)]
-        own, shared = (
-            part if each is None else each.small
-            for part, each in zip((self.whole.own, self.whole.shared), smaller, strict=True)
-        )
+        own, shared = self.whole.own, self.whole.shared
+        ends = [len(part.layout.segments) for part in (own, shared)]
+        if not shared.layout.count:
+            # Nothing is shared: what is whole at the end of the genome, the embeddings, need not be copied then.
+            ends[0] = whole_tail(own, cuts, left_out)
+            shared = tail(own, ends[0], self.slots)
+        smaller = [
+            smaller_part(part, cuts, left_out, self.slots, end=end)
+            for part, end in zip((self.whole.own, self.whole.shared), ends, strict=True)
+        ]
+        own, shared = (part if each is None else each.small for part, each in zip((own, shared), smaller, strict=True))
         object.__setattr__(self, "_smaller", tuple(each for each in smaller if each is not None))
-        mounted = replace(self.whole, own=own, shared=shared, _watch=CopyWatch())
+        mounted = replace(self.whole, own=own, shared=shared, share=self.share, _watch=CopyWatch())
         object.__setattr__(self, "mounted", mounted)
 
     def in_place(self) -> AbstractContextManager[None]:
@@ -140,7 +118,10 @@ class Subnetwork:
 
     @functools.cached_property
     def _shares(self) -> dict[str, float]:
-        shares = {segment.name: 0.0 for each in self._smaller for segment in each.whole.layout.segments}
+        left_out = tuple(f"{block.path}." for block, each in self._pairs() if each is None)
+        parts = (self.whole.own, self.whole.shared)
+        names = [segment.name for part in parts for segment in part.layout.segments]
+        shares = {name: 0.0 for name in names if name.startswith(left_out)}
         pieces = [piece for each in self._smaller for piece in each.pieces]
         return shares | {each.whole.name: each.small.count / max(1, each.whole.count) for each in pieces}
 
@@ -172,7 +153,7 @@ class Subnetwork:
             for unit, is_scaled in ((QUERY, self.scales.heads), (NEURON, self.scales.neurons)):
                 product = by_layer / each.share(unit) if is_scaled else by_layer
                 if product != 1.0:
-                    yield scaled(block.outputs[unit], product=product, bias=by_layer, is_input_first=block.is_fused)
+                    yield from scaled(block.outputs[unit], product=product, bias=by_layer)
 
 
 def _owners(model: nn.Module) -> dict[str, list[tuple[nn.Module, str]]]:
@@ -198,42 +179,3 @@ def _tensor(owners: Sequence[tuple[nn.Module, str]], segment: Segment, part: Par
         elif key == "weight" and {"nx", "nf"} <= vars(module).keys():
             yield attribute(module, "nx", values.shape[0])
             yield attribute(module, "nf", values.shape[1])
-
-
-def _smaller(
-    part: Part, cuts: Mapping[str, tuple[int, Places]], left_out: tuple[str, ...], slots: Sequence[str]
-) -> _Smaller | None:
-    """The genes of a part that are in; None if all are."""
-    names = [segment.name for segment in part.layout.segments]
-    if not any(name in cuts or name.startswith(left_out) for name in names):
-        return None
-    pieces, start = [], 0
-    for segment in part.layout.segments:
-        if segment.name.startswith(left_out):
-            continue
-        places, shape = cuts.get(segment.name), list(segment.shape)
-        if places is not None:
-            shape[places[0]] = len(places[1].index)
-        small = Segment(segment.name, tuple(shape), segment.role, start)
-        pieces.append(_Piece(segment, small, places))
-        start += -(-small.count // TILE) * TILE
-    layout = Layout(tuple(each.small for each in pieces), part.layout.dtype)
-    return _Smaller(part, _gathered(part, layout, pieces, slots), tuple(pieces))
-
-
-def _gathered(part: Part, layout: Layout, pieces: Sequence[_Piece], slots: Sequence[str]) -> Part:
-    def taken(source: Tensor) -> Tensor:
-        vector = source.new_zeros(layout.size)
-        for piece in pieces:
-            piece.take(source, vector)
-        return vector
-
-    weights = taken(part.weights)
-    return Part(
-        layout,
-        weights,
-        gradient=part.gradient.new_zeros(layout.size if part.takes_gradients else 0),
-        compute=weights if part.compute is part.weights else weights.to(part.compute.dtype),
-        slots={name: taken(part.slots[name]) for name in slots},
-        counters=dict(part.counters),
-    )

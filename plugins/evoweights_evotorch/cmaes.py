@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from evoweights.catalog import part, setting
 from evoweights.improvers import Moment, NonFiniteStep
 from evoweights_evotorch.room import refuse_covariance
-from evoweights_evotorch.searcher import Generation, Searcher
+from evoweights_evotorch.searcher import Generation, Searcher, refuse_crossed_bounds
 from evoweights_evotorch.spaces import Space, Subspace
 
 if TYPE_CHECKING:
@@ -32,22 +32,37 @@ class CMAES(Searcher):
     stdev_init: float = setting(1.0, "step size at the beginning", minimum=1e-12)
     popsize: int | None = setting(None, "members of a generation; null is 4 + floor(3 ln(length))", minimum=2)
     c_m: float = setting(1.0, "learning rate of the centre", minimum=0.0)
-    c_sigma: float | None = setting(None, "learning rate of the step size; null is the usual one", minimum=0.0)
+    c_sigma: float | None = setting(
+        None, "learning rate of the step size; null is the usual one", minimum=0.0, maximum=1.0
+    )
     c_sigma_ratio: float = setting(1.0, "factor of c_sigma", minimum=0.0)
-    damp_sigma: float | None = setting(None, "damping of the step size; null is the usual one", minimum=0.0)
-    damp_sigma_ratio: float = setting(1.0, "factor of damp_sigma", minimum=0.0)
-    c_c: float | None = setting(None, "learning rate of the evolution path; null is the usual one", minimum=0.0)
+    damp_sigma: float | None = setting(None, "damping of the step size; null is the usual one", minimum=1e-12)
+    damp_sigma_ratio: float = setting(1.0, "factor of damp_sigma", minimum=1e-12)
+    c_c: float | None = setting(
+        None, "learning rate of the evolution path; null is the usual one", minimum=0.0, maximum=1.0
+    )
     c_c_ratio: float = setting(1.0, "factor of c_c", minimum=0.0)
-    c_1: float | None = setting(None, "learning rate of the rank-1 update; null is the usual one", minimum=0.0)
+    c_1: float | None = setting(
+        None, "learning rate of the rank-1 update; null is the usual one", minimum=0.0, maximum=1.0
+    )
     c_1_ratio: float = setting(1.0, "factor of c_1", minimum=0.0)
-    c_mu: float | None = setting(None, "learning rate of the rank-mu update; null is the usual one", minimum=0.0)
-    c_mu_ratio: float = setting(1.0, "factor of c_mu", minimum=0.0)
+    c_mu: float | None = setting(
+        None, "learning rate of the rank-mu update; null is the usual one", minimum=1e-12, maximum=1.0
+    )
+    c_mu_ratio: float = setting(1.0, "factor of c_mu", minimum=1e-12)
     active: bool = setting(True, "whether bad members count, negatively")
     csa_squared: bool = setting(False, "whether the step size follows the squared length of its path")
     stdev_min: float | None = setting(None, "lowest standard deviation", minimum=0.0)
     stdev_max: float | None = setting(None, "highest standard deviation", minimum=0.0)
     separable: bool = setting(False, "whether only the diagonal is adapted, for long vectors")
     limit_C_decomposition: bool = setting(True, "whether the covariance is not decomposed in every generation")
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that exclude each other, and rates that forget more of the covariance than there is."""
+        super().__post_init__()
+        refuse_crossed_bounds(self.stdev_min, self.stdev_max)
+        if (total := (self.c_1 or 0.0) + (self.c_mu or 0.0)) > 1:
+            raise ValueError(f"c_1, c_mu: found {total:g} together; a covariance is replaced by at most 1 of itself")
 
     def generation(
         self, state: "Mapping[str, Tensor]", losses: "Callable[[Tensor], Tensor]", moment: Moment
@@ -93,8 +108,12 @@ class CMAES(Searcher):
         return needed
 
     def _settings(self) -> dict[str, Any]:
-        """The settings that have EvoTorch's names."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("steps", "space")}
+        """The settings that have EvoTorch's names; it takes numbers for all but two of its learning rates."""
+        import torch
+
+        named = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("steps", "space")}
+        rates = {name: torch.tensor(named[name]) for name in ("c_1", "c_mu") if named[name] is not None}
+        return named | rates
 
 
 def _nothing(values: "Tensor", generator: "torch.Generator") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from evoweights.catalog import setting
 from evoweights.improvers import Moment
-from evoweights_evotorch.searcher import Generation, Searcher
+from evoweights_evotorch.searcher import LARGEST, Generation, Searcher, refuse_crossed_bounds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 RANKINGS = ("nes", "centered", "linear", "normalized", "raw")
 """EvoTorch's fitness shapings; the first three use nothing but the order of members."""
 OPTIMIZERS = {
-    "none": (),
-    "clipup": ("momentum", "max_speed"),
-    "adam": ("beta1", "beta2", "epsilon"),
-    "sgd": ("momentum", "dampening"),
+    "none": {},
+    "clipup": {"momentum": (0.0, 1.0), "max_speed": (0.0, LARGEST)},
+    "adam": {"beta1": (0.0, 0.999999), "beta2": (0.0, 0.999999), "epsilon": (0.0, 1.0)},
+    "sgd": {"momentum": (0.0, 1.0), "dampening": (0.0, 1.0)},
 }
-"""Optimizers of the centre and what their ``optimizer_config`` may say."""
+"""Optimizers of the centre, and what their ``optimizer_config`` may say, from the least to the most."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class GaussianSearcher(Searcher, ABC):
     radius_init: float | None = setting(
         None, "if given, the norm that a member's noise has at the beginning, instead of stdev_init", minimum=1e-12
     )
+
+    def __post_init__(self) -> None:
+        """Refuse bounds that exclude each other."""
+        super().__post_init__()
+        refuse_crossed_bounds(self.stdev_min, self.stdev_max)
 
     @abstractmethod
     def members(self, length: int) -> int:
@@ -79,13 +84,20 @@ class GaussianSearcher(Searcher, ABC):
 
 
 def check_config(optimizer: str, config: Mapping[str, float]) -> None:
-    """See that an optimizer knows all that its ``optimizer_config`` says.
+    """See that an optimizer can do with all that its ``optimizer_config`` says.
 
     Raises:
-        ValueError: it does not.
+        ValueError: it cannot.
     """
-    if unknown := set(config) - set(OPTIMIZERS.get(optimizer, ())):
-        allowed = ", ".join(OPTIMIZERS.get(optimizer, ())) or "nothing"
+    known = OPTIMIZERS[optimizer]
+    if unknown := set(config) - set(known):
+        allowed = ", ".join(known) or "nothing"
         raise ValueError(
             f"optimizer_config: {', '.join(sorted(unknown))} is no setting of {optimizer}, which takes {allowed}"
         )
+    for name, value in config.items():
+        least, most = known[name]
+        if not least <= value <= most:
+            raise ValueError(f"optimizer_config: {name} of {optimizer} is {value}; allowed are {least:g} to {most:g}")
+    if len({"beta1", "beta2"} & set(config)) == 1:
+        raise ValueError("optimizer_config: adam takes beta1 and beta2 together; give both or none")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from evoweights.catalog import part, setting
-from evoweights.errors import UsageError
+from evoweights.errors import CheckpointError, UsageError
 from evoweights.improvers import Feed, Moment, NonFiniteStep
 from evoweights.seeds import seeded
 from evoweights_evotorch.installed import quietly, require_evotorch
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 MEMORY = "evotorch."
 """Beginning of the names of all tensors that searchers keep for an individual."""
+LARGEST = 1.0e30
+"""Numbers of a vector, and losses, beyond which float32 arithmetic overflows; more counts as infinite."""
+MAY_BE_INFINITE = ("population", "losses")
+"""What a searcher keeps of members that have failed."""
 ALIGNMENT = 64
 """Bytes that addresses of fresh tensors are multiples of."""
 
@@ -103,6 +107,8 @@ class Searcher(ABC):
         subset = feed.draw(mounted)
 
         def score(vector: "Tensor") -> float:
+            if not bool((vector.abs() <= LARGEST).all()):
+                return math.nan  # no weights follow from it
             self.space.write_(mounted, vector, self._start, moment)
             return float(subset.scores().mean())
 
@@ -110,8 +116,8 @@ class Searcher(ABC):
 
     def replay(self, mounted: "Mounted", moment: Moment, report: Mapping[str, Any]) -> None:
         """Do the generation of this report again."""
-        known = iter(report["losses"])
-        self._take(mounted, moment, lambda vector: next(known))
+        known = iter(_logged_losses(report))
+        self._take(mounted, moment, lambda vector: next(known, math.nan))
 
     def _take(self, mounted: "Mounted", moment: Moment, score: "Callable[[Tensor], float]") -> float:
         import torch
@@ -122,7 +128,7 @@ class Searcher(ABC):
         def losses(vectors: "Tensor") -> "Tensor":
             new = [score(vector) for vector in vectors]
             found.extend(new)
-            numbers = [each if math.isfinite(each) else math.inf for each in new]
+            numbers = [each if _is_sound(each) else math.inf for each in new]
             return torch.tensor(numbers, dtype=torch.float64, device=vectors.device)
 
         kept = state["centre"]
@@ -130,11 +136,12 @@ class Searcher(ABC):
             # EvoTorch draws from the global generator too, for numbers that it multiplies by zero.
             with torch.no_grad(), quietly(), seeded(moment.noise):
                 made = self.generation(state, losses, moment)
-            finite = [each for each in found if math.isfinite(each)]
+            finite = [each for each in found if _is_sound(each)]
             if not finite:
                 raise NonFiniteStep(f"none of the {len(found)} members has a finite loss")
-            if not bool(torch.isfinite(made.state["centre"]).all()):
-                raise NonFiniteStep(f"{self.name} has diverged: its centre is not finite")
+            for name, each in made.state.items():
+                if name not in MAY_BE_INFINITE and not bool(torch.isfinite(each).all()):
+                    raise NonFiniteStep(f"{self.name} has diverged: its {name} is not finite")
             self._keep(mounted, made.state)
             kept = made.state["centre"]
         finally:
@@ -169,6 +176,34 @@ class Searcher(ABC):
     @property
     def _start(self) -> str:
         return f"{self.name}.start"
+
+
+def refuse_crossed_bounds(least: float | None, most: float | None) -> None:
+    """See that a standard deviation can be within its bounds.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if least is not None and most is not None and least > most:
+        raise ValueError(f"stdev_min: {least} is more than stdev_max, {most}; lower it or leave one of them out")
+
+
+def _logged_losses(report: Mapping[str, Any]) -> list[float]:
+    """The losses of a generation from its report.
+
+    Raises:
+        CheckpointError: they are not numbers.
+    """
+    losses = report.get("losses")
+    if isinstance(losses, list) and all(isinstance(each, int | float) for each in losses):
+        return losses
+    raise CheckpointError(
+        "The log has no losses for a generation of a searcher: it or config.yaml was changed, so the run cannot be replayed."
+    )
+
+
+def _is_sound(loss: float) -> bool:
+    return abs(loss) <= LARGEST
 
 
 def _aligned(tensor: "Tensor") -> "Tensor":

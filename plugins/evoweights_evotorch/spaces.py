@@ -168,6 +168,7 @@ class Subspace(Space):
         0.02,
         "standard deviation of the change of a weight where every number of the vector is of size 1",
         minimum=1e-12,
+        maximum=1e6,
     )
 
     def length(self, mounted: "Mounted") -> int:

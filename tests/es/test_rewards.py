@@ -3,10 +3,12 @@
 import math
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoweights_es.rewards import Length, LetterShare
+from evoweights.errors import PluginError
+from evoweights_es.rewards import Length, LetterShare, as_number
 
 
 @given(text=st.text(), letters=st.text(min_size=1))
@@ -32,3 +34,14 @@ def test_length_is_best_at_the_length_wanted_and_falls_by_one_a_character(text: 
 def test_no_letters_are_refused() -> None:
     with pytest.raises(ValueError, match=r"letters: found none; give at least one"):
         LetterShare(letters="")
+
+
+@pytest.mark.parametrize("found", ["high", "1.5", b"1", None, [1.0], 1j, 10**400])
+def test_what_is_no_number_is_said_to_be_none(found):
+    with pytest.raises(PluginError, match=r"reward commas: score gave .*; it must give a number"):
+        as_number(found, reward="commas")
+
+
+@pytest.mark.parametrize("found", [1, 1.5, True, -0.0, float("nan"), float("inf"), torch.tensor(2.0)])
+def test_a_number_is_taken_as_it_is(found):
+    assert as_number(found, reward="commas") == pytest.approx(float(found), nan_ok=True)

@@ -12,9 +12,10 @@ from evoweights.seeds import Noise, seeded
 from evoweights.task import Task
 from evoweights.training import Feed
 from evoweights_est.drawing import Draw
-from evoweights_est.est import Shares, SubnetworkTraining, _chosen
+from evoweights_est.est import SubnetworkTraining
 from evoweights_est.families import blocks_of
-from evoweights_est.subnetwork import Scales, Subnetwork
+from evoweights_est.shares import Shares
+from evoweights_est.subnetwork import Scales, Subnetwork, choose
 from evoweights_lm.loss import next_token_loss
 
 VOCABULARY, CONTEXT = 48, 12
@@ -113,13 +114,11 @@ def steps_(improver, task, mounted, count, *, first=1, total=100, seed=3):
     return losses
 
 
-def subnetwork_of(mounted, *, heads=0.5, neurons=0.5, layers=1.0, sampling="random", seed=1, number=0, scales=Scales()):
+def subnetwork_of(mounted, *, heads=0.5, neurons=0.5, layers=1.0, sampling="random", seed=1, number=0, scales=None):
     """A subnetwork of a mounted model."""
     blocks, draw = blocks_of(mounted.module), Draw(Noise(seed, "subnetwork"), number, sampling)
-    active = draw.layers(len(blocks), layers, protect_ends=False).tolist()
-    shares = Shares(heads, neurons, layers)
-    chosen = [_chosen(each, draw, i, shares) if i in active else None for i, each in enumerate(blocks)]
-    return Subnetwork(mounted, chosen, blocks, list(mounted.own.slots), scales)
+    chosen = choose(blocks, draw, Shares(heads, neurons, layers), protect_ends=False)
+    return Subnetwork(mounted, chosen, blocks, list(mounted.own.slots), scales or Scales())
 
 
 def inside(subnetwork):

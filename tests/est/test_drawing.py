@@ -26,63 +26,89 @@ def test_a_share_keeps_the_nearest_whole_number_and_at_least_one(share, count):
     assert kept(1.0, count) == count
 
 
-@given(samplings, shares, counts, st.integers(0, 10**6))
-def test_as_many_are_drawn_as_asked_for_and_each_once(sampling, share, count, number):
-    size = kept(share, count)
-    drawn = draw_of(number, sampling).among("layer 0/neurons", count, size)
-    assert drawn.dtype == torch.int64 and len(drawn) == size
-    assert drawn.unique().tolist() == drawn.tolist()  # ascending, none twice
-    assert 0 <= drawn.min() and drawn.max() < count
+layer_counts = st.lists(counts, min_size=1, max_size=5)
+
+
+@given(samplings, shares, layer_counts, st.integers(0, 10**6))
+def test_as_many_are_drawn_as_asked_for_and_each_once(sampling, share, counts, number):
+    drawn = draw_of(number, sampling).neurons(counts, share)
+    assert [len(each) for each in drawn] == [kept(share, count) for count in counts]
+    for each, count in zip(drawn, counts, strict=True):
+        assert each.dtype == torch.int64
+        assert each.unique().tolist() == each.tolist()  # ascending, none twice
+        assert each.min() >= 0 and each.max() < count
 
 
 @given(samplings, st.integers(0, 2**64 - 1), st.integers(0, 999))
 def test_the_same_place_gives_the_same_draw(sampling, seed, number):
-    first, second = (draw_of(number, sampling, seed) for _ in range(2))
-    assert first.among("a", 40, 13).tolist() == second.among("a", 40, 13).tolist()
-    assert first.layers(9, 0.4, protect_ends=False).tolist() == second.layers(9, 0.4, protect_ends=False).tolist()
+    first, second = (drawn_by(draw_of(number, sampling, seed)) for _ in range(2))
+    assert first == second
 
 
-def test_seeds_numbers_labels_and_individuals_give_other_draws():
-    draws = [
-        draw_of(), draw_of(1), draw_of(seed=2), Draw(Noise(1, "individual 1"), 0, "random"),
-    ]  # fmt: skip
-    found = {tuple(each.among(label, 64, 32).tolist()) for each in draws for label in ("layer 0", "layer 1")}
+def drawn_by(draw):
+    heads = draw.heads([(2, 4), (8, 1)], 0.5)
+    return [
+        *(each.tolist() for each in draw.neurons([40, 40], 0.3)),
+        *(each.queries.tolist() for each in heads),
+        draw.layers(9, 0.4, protect_ends=False).tolist(),
+    ]
+
+
+@given(samplings, layer_counts, st.integers(0, 99))
+def test_a_layer_is_drawn_whatever_the_others_are(sampling, counts, number):
+    draw = draw_of(number, sampling)
+    alone = draw.neurons([64], 0.5)[0]
+    assert draw.neurons([64, *counts], 0.5)[0].tolist() == alone.tolist()
+
+
+def test_seeds_numbers_layers_and_individuals_give_other_draws():
+    draws = [draw_of(), draw_of(1), draw_of(seed=2), Draw(Noise(1, "individual 1"), 0, "random")]
+    found = {tuple(each.tolist()) for draw in draws for each in draw.neurons([64, 64], 0.5)}
     assert len(found) == 8
+    heads = draw_of().heads([(64, 1)], 0.5)[0]
+    assert tuple(heads.queries.tolist()) not in found
+
+
+def chi_square(counted, times, size):
+    """Of how often each was among ``size``, without replacement."""
+    count = len(counted)
+    expected = times * size / count
+    return float(((counted - expected) ** 2).sum() / (expected * (1 - size / count)) * (1 - 1 / count))
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 def test_membership_is_uniform(sampling):
-    """Chi-square of how often each of 12 is among 5 in 3,000 draws; 99.9 % of uniform ones are below 31.3."""
-    times, count, size = 3000, 12, 5
-    counted = torch.zeros(count)
+    """Neurons, and heads of groups, 5 of 12 in 3,000 draws: 99.9 % of uniform ones are below 31.3."""
+    times, neurons, heads = 3000, torch.zeros(12), torch.zeros(12)
     for number in range(times):
-        counted[draw_of(number, sampling).among("layer 3/heads", count, size)] += 1
-    expected = times * size / count
-    assert counted.sum() == times * size
-    assert ((counted - expected) ** 2 / (expected * (1 - size / count))).sum() * (1 - 1 / count) < 31.3
+        draw = draw_of(number, sampling)
+        neurons[draw.neurons([12, 12], 5 / 12)[1]] += 1
+        heads[draw.heads([(12, 1), (12, 1)], 5 / 12)[1].queries] += 1
+    for counted in (neurons, heads):
+        assert counted.sum() == times * 5
+        assert chi_square(counted, times, 5) < 31.3
 
 
 def test_pairs_are_as_frequent_as_they_must_be():
     """Two given ones of 8 are both among 4 with probability 4/8 * 3/7."""
-    together = sum({1, 6} <= set(draw_of(number).among("x", 8, 4).tolist()) for number in range(4000))
+    together = sum({1, 6} <= set(draw_of(number).neurons([8], 0.5)[0].tolist()) for number in range(4000))
     expected = 4000 * 3 / 14
     assert abs(together - expected) < 4 * (expected * 11 / 14) ** 0.5
 
 
-@given(st.integers(1, 60), st.data())
-def test_windows_are_neighbours_on_a_ring_and_cover_it_evenly(count, data):
-    size = data.draw(st.integers(1, count))
+@given(st.integers(1, 60), shares)
+def test_windows_are_neighbours_on_a_ring_and_cover_it_evenly(count, share):
     counted = torch.zeros(count, dtype=torch.int64)
     for number in range(count):
-        drawn = draw_of(number, "window").among("layer 0/neurons", count, size)
+        drawn = draw_of(number, "window").neurons([count], share)[0]
         assert (drawn.diff() > 1).sum() <= 1
         counted[drawn] += 1
-    assert counted.unique().tolist() == [size]
+    assert counted.unique().tolist() == [kept(share, count)]
 
 
 @given(samplings, st.integers(1, 6), st.integers(1, 8), shares, st.integers(0, 99))
 def test_key_value_heads_keep_equally_many_query_heads(sampling, key_values, each, share, number):
-    found = draw_of(number, sampling).heads("layer 0", key_values, each, share)
+    found = draw_of(number, sampling).heads([(3, 3), (key_values, each)], share)[1]
     groups = (found.queries // each).tolist()
     per_group = {groups.count(group) for group in found.key_values.tolist()}
     assert set(groups) == set(found.key_values.tolist())

@@ -20,10 +20,11 @@ def loss_and_gradients(task, subnetwork):
     """The loss of the subnetwork and its gradient on the whole model's parameters, zero where it has none."""
     mounted = subnetwork.mounted
     with subnetwork.in_place():
-        check_mounted(mounted.module, mounted.own)
+        for part in mounted.parts:
+            check_mounted(mounted.module, part)
         task.loss(mounted.module, task.batch(0)).backward()
         loss = task.loss(mounted.module, task.batch(0)).detach()
-    whole = torch.zeros_like(subnetwork.whole.own.weights)
+    whole = subnetwork.whole.own.gradient.clone()  # embeddings are trained where they are
     for each in subnetwork._smaller:
         for piece in each.pieces:
             piece.put_(each.small.gradient, whole)
@@ -75,7 +76,9 @@ def test_it_holds_exactly_the_genes_that_are_in(name):
     _, mounted = mounted_model(name)
     subnetwork = subnetwork_of(mounted, heads=0.5, neurons=0.3, layers=0.5)
     marks = inside(subnetwork)
-    assert subnetwork.mounted.own.layout.count == sum(int(each.sum()) for each in marks.values())
+    assert sum(part.layout.count for part in subnetwork.mounted.parts) == sum(
+        int(each.sum()) for each in marks.values()
+    )
     with subnetwork.in_place():
         sizes = {each: parameter.numel() for each, parameter in mounted.module.named_parameters()}
     assert sizes == {each: int(mark.sum()) for each, mark in marks.items() if mark.any()}
@@ -161,7 +164,7 @@ def test_gate_up_and_down_follow_one_set_of_neurons_and_keys_one_of_groups(name)
         assert keys[0] == keys[1]
 
 
-@pytest.mark.parametrize("name", ["gpt2", "llama", "llama, groups of 2 by 3"])
+@pytest.mark.parametrize("name", ["gpt2", "llama, groups of 2 by 3"])
 @pytest.mark.parametrize("unit", ["query", "neuron"])
 def test_the_mean_of_scaled_outputs_over_draws_is_the_full_output(name, unit):
     """Of the output projection, given what it is fed in the full model: the linear part; its bias is not scaled."""
@@ -171,7 +174,7 @@ def test_the_mean_of_scaled_outputs_over_draws_is_the_full_output(name, unit):
     x = torch.randn(5, block.units(unit) * (block.head_width if unit == "query" else 1), generator=_generator())
     full = projection(x).detach()
     found = []
-    for number in range(400):
+    for number in range(200):
         subnetwork = subnetwork_of(mounted, number=number)
         each = subnetwork.chosen[1]
         places = next(found for cut, _, found in each.places() if cut.endswith(_suffix(name, unit)))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from evoweights.config.run_config import RunConfig, Scheduled
 from evoweights.contract import calling
 from evoweights.errors import CheckpointError, UsageError
-from evoweights.improvers import Replayable
+from evoweights.improvers import NonFiniteStep, Replayable
 from evoweights.mounted import Mounted
 from evoweights.runs.individuals import config_of_run
 from evoweights.runs.same_task import fingerprint_of, refuse_other_task
@@ -58,7 +58,7 @@ def replay(folder: Path, *, allow_env: Sequence[str] = ()) -> Replayed:
     with tempfile.TemporaryDirectory() as scratch:
         population, mounted = found_population(config, task, device, Path(scratch))
         last = checkpoint.state["progress"]["step"]
-        records = _complete((each for each in run.read_steps() if each["step"] <= last), last, folder)
+        records = _complete(run.read_steps(), last, folder, rows=population.size, entries=entries)
         steps = total_steps(config, population.size)
         for (row, entry), turn in groupby(records, key=lambda each: (each["row"], each["entry"])):
             mounted.load(population, row)
@@ -85,18 +85,27 @@ def _entries(config: RunConfig, folder: Path) -> dict[str, Scheduled]:
     return {each.label: each for each in config.improve}
 
 
-def _complete(records: Iterable[Mapping[str, Any]], last: int, folder: Path) -> Iterator[Mapping[str, Any]]:
-    """The records, seen to be of steps 1 to ``last`` without a gap."""
-    number = 0
-    for number, record in enumerate(records, 1):
-        if record["step"] != number:
-            break
+def _complete(
+    records: Iterable[Mapping[str, Any]], last: int, folder: Path, *, rows: int, entries: Iterable[str]
+) -> Iterator[Mapping[str, Any]]:
+    """The records of steps 1 to ``last``, seen to be whole and without a gap; those of later steps are left out."""
+    known, wanted, records = sorted(entries), 1, iter(records)
+    while wanted <= last:
+        record = next(records, None)
+        if record is None or record.get("step") != wanted:
+            raise CheckpointError(
+                f"{folder}/steps.jsonl: step {wanted} of {last} is missing, so the run cannot be replayed."
+            )
+        row, generation = record.get("row"), record.get("generation")
+        is_sound = type(row) is int and 0 <= row < rows and type(generation) is int and generation >= 0
+        if not is_sound or record.get("entry") not in known:
+            raise CheckpointError(
+                f"{folder}/steps.jsonl: step {wanted} is of generation {generation!r}, row {row!r}, entry "
+                f"{record.get('entry')!r}; this run has rows 0 to {rows - 1} and the entries {', '.join(known)}. "
+                "The log or config.yaml was changed, so the run cannot be replayed."
+            )
         yield record
-    else:
-        if number == last:
-            return
-        number += 1
-    raise CheckpointError(f"{folder}/steps.jsonl: step {number} of {last} is missing, so the run cannot be replayed.")
+        wanted += 1
 
 
 def _redo(
@@ -111,7 +120,13 @@ def _redo(
             report=lambda report: None,
         )
         with calling(f"improve {entry.component.name}: replay step {record['step']}"):
-            entry.component.replay(mounted, moment, record)
+            try:
+                entry.component.replay(mounted, moment, record)
+            except NonFiniteStep as error:  # such a step is not logged
+                raise CheckpointError(
+                    f"steps.jsonl: step {record['step']} cannot have been taken, because {error}. The log or config.yaml "
+                    "was changed, so the run cannot be replayed."
+                ) from error
 
 
 def _compare(world: World, saved: Any, *, where: str) -> None:
@@ -121,7 +136,7 @@ def _compare(world: World, saved: Any, *, where: str) -> None:
             if key not in made() or not _same_bytes(made()[key], value):
                 raise CheckpointError(
                     f"The replay differs from {where} in {name}, {key}. Bits are promised on the same software and device; "
-                    "if those are the same, the log was changed."
+                    "if those are the same, the log or config.yaml was changed."
                 )
 
 
