@@ -57,7 +57,9 @@ class Leader:
     """Always the same individual; the others change by operators alone, as a running average of its weights does."""
 
     name: ClassVar[str] = "leader"
-    source: ClassVar[str] = "evoweights; averages of one run: Polyak and Juditsky 1992; Izmailov et al. 2018, arXiv 1803.05407"
+    source: ClassVar[str] = (
+        "evoweights; averages of one run: Polyak and Juditsky 1992; Izmailov et al. 2018, arXiv 1803.05407"
+    )
 
     row: int = setting(0, "whose turn it is, from 0; the last one if there are fewer", minimum=0)
 

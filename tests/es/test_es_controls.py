@@ -1,5 +1,6 @@
 """What an evolution strategy must beat: blind search with as many evaluations, and the gradient."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def test_a_search_on_one_batch_never_gets_worse_and_goes_where_the_best_copy_was
         losses.append(improver.step(mounted, feed, moment(step, reports=reports)))
         assert float(feed.scores()) == pytest.approx(losses[-1], rel=1e-5)
     assert losses[-1] < losses[0]
-    assert all(after <= before * (1 + 1e-6) for before, after in zip(losses, losses[1:], strict=False))
+    assert all(after <= before * (1 + 1e-6) for before, after in itertools.pairwise(losses))
     assert any(each["best"] is not None for each in reports)
 
 

@@ -361,7 +361,7 @@ def test_a_reward_that_raises_ends_the_run_with_its_name(tmp_path, folder) -> No
 
 def test_a_reward_that_gives_nothing_is_named(tmp_path, folder) -> None:
     code = PLUGIN.replace("return -ord(text[0]) / self.scale if text else 0.0", "return None")
-    with pytest.raises(PluginError, match=r"reward early: score raised TypeError"):
+    with pytest.raises(PluginError, match=r"reward early: score gave None; it must give a number"):
         session.run(configured(tmp_path, folder, code=code))
 
 

@@ -14,6 +14,8 @@ from recorded_runs import record_run
 from evoweights.errors import CheckpointError, UsageError
 from evoweights.report.page import render, write_report
 
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
+
 EVERY = ["loss", "distance", "family", "jumps", "sources", "credit", "spending", "ledger", "sample"]
 
 
@@ -164,10 +166,15 @@ def test_hostile_texts_stay_texts(tmp_path: Path) -> None:
     assert len(drawings(spoiled)) == 1
 
 
-CURIOUS = st.one_of(st.none(), st.sampled_from(["nan", "inf", "-inf"]), st.floats(0, 1e300), st.integers(-(10**30), 10**30))
+# Numbers up to the largest of float32, in which losses are computed.
+CURIOUS = st.one_of(
+    st.none(), st.sampled_from(["nan", "inf", "-inf"]), st.floats(0, 3e38), st.integers(-(10**30), 10**30)
+)
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate])  # shrinking takes minutes
+@settings(
+    max_examples=15, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate]
+)  # shrinking takes minutes
 @given(data=st.data())
 def test_no_number_breaks_the_page(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     size = data.draw(st.integers(1, 4))
@@ -184,8 +191,8 @@ def test_no_number_breaks_the_page(tmp_path_factory: pytest.TempPathFactory, dat
             each["losses"] = data.draw(st.lists(CURIOUS, min_size=3, max_size=3))
 
     folder = record_run(tmp_path_factory.mktemp("runs") / "run", generations=3, size=size, change=curious)
-    (drawing,) = drawings(Page(render([folder])))
-    assert drawing["document"]["roots"]
+    page = Page(render([folder]))
+    assert "ledger" in pictures(page) and len(drawings(page)) == 1
 
 
 @pytest.mark.parametrize("size", [2, 11, 70])
@@ -205,7 +212,9 @@ def test_several_runs_are_compared_and_each_is_shown(tmp_path: Path) -> None:
         record["best_fitness"] += 0.5
 
     folders = [record_run(tmp_path / f"a-s{seed}", settings={"seed": seed}) for seed in (1, 2)]
-    folders += [record_run(tmp_path / f"b-s{seed}", settings={"seed": seed, "vary": []}, change=worse) for seed in (1, 2)]
+    folders += [
+        record_run(tmp_path / f"b-s{seed}", settings={"seed": seed, "vary": []}, change=worse) for seed in (1, 2)
+    ]
     page = Page(render(folders))
     assert pictures(page, "versus") == ["versus-tokens", "versus-flops", "versus-seconds"]
     assert re.search(r"At equal tokens: b is higher by 0\.\d+ \(95 % interval .*, 2 seeds\)", page.words)
@@ -235,5 +244,5 @@ def test_what_is_no_run_is_one_clear_error(tmp_path: Path, full: Path) -> None:
         render([record_run(tmp_path / "new", generations=0, settings={"generations": 5})])
     damaged = record_run(tmp_path / "damaged")
     (damaged / "info.json").write_text("{")
-    with pytest.raises(CheckpointError, match="info.json is not JSON"):
+    with pytest.raises(CheckpointError, match=r"info\.json is not JSON"):
         render([damaged])

@@ -100,7 +100,7 @@ def _tell_each(made: figure, history: History, facts: RunFacts, time: Timeline) 
         "y": history.best_fitness[keep],
         "generation": history.generation[keep].astype(np.int32),
     }
-    values |= {f"row{row}": history.fitness[keep, row].astype(np.float32) for row in range(history.size)}
+    values |= {f"row{row}": history.fitness[keep, row] for row in range(history.size)}
     unseen = made.line("x", "y", source=ColumnDataSource(values), line_alpha=0)
     each = [(f"{facts.individual} {row}", f"@row{row}{{0.0000}}") for row in range(history.size)]
     hover(made, [unseen], [("generation", "@generation"), *each], mode="vline")

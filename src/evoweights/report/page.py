@@ -58,13 +58,15 @@ def write_report(folders: Sequence[Path], *, to: Path | None = None) -> Path:
     """Make the page of one or more runs; by default in the run's folder, of several beside the first one's.
 
     Raises:
-        UsageError: a folder is no run, or no generation is over; or ``to`` is a folder.
+        UsageError: a folder is no run, or no generation is over; or ``to`` is a folder, or no .html.
         CheckpointError: a file of a run cannot be read.
         ResourceError: the page cannot be written.
     """
     target = to or (folders[0] if len(folders) == 1 else folders[0].absolute().parent) / REPORT
     if target.is_dir():
         raise UsageError(f"--to: {target} is a folder. Give the name of a file, such as {target / REPORT}.")
+    if target.suffix.lower() not in (".html", ".htm"):  # else a slip could replace a run's own files
+        raise UsageError(f"--to: {target} does not end in .html. Give the name of a page, such as {REPORT}.")
     page = render(folders)
     with durable.disk_errors(f"The report {target}"):
         durable.make_folder(target.absolute().parent)

@@ -52,7 +52,7 @@ def _phases(history: History) -> list[str]:
 
 def _bars(history: History, time: Timeline, named: dict[str, str]) -> figure:
     parts = stretches(len(history.generation), limit=BARS)
-    means = {phase: np.array([np.nanmean(history.seconds[phase][part]) for part in parts]) for phase in named}
+    means = {phase: np.array([np.nan_to_num(history.seconds[phase][part]).mean() for part in parts]) for phase in named}
     first, last = np.array([part.start for part in parts]), np.array([part.stop - 1 for part in parts])
     edges = {"left": time.starts[first], "right": time.ends[last]}
     made = frame(
