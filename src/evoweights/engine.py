@@ -143,10 +143,7 @@ class Engine:
         unknown = self.world.population.unknown()
         is_done = evaluate(self.world.population, self.world.mounted, self.task, stop=self.stop)
         count = len(unknown) - len(self.world.population.unknown())
-        if count:
-            self.world.progress.evaluations += count
-            flops = self.task.evaluation_flops(self.world.mounted.module)
-            self.world.progress.measured(None if flops is None else count * flops)
+        self.world.progress.measured(count, self.task.evaluation_flops(self.world.mounted.module))
         if not is_done:
             self._stop_here()
         self._refuse_if_all_failed(generation)

@@ -37,8 +37,9 @@ class Mounted:
     ``own`` holds the genome of the individual in ``row``; ``shared`` holds what all individuals share, one storage from
     the start to the end of a run. ``memory`` are tensors of any shape that improvers keep for the individual, by names
     that begin with the improver's; whoever changes one puts another in its place. ``share`` gives the share of a parameter's
-    elements, by its name, that the module computes with, if it is not all of them: for counting FLOPs. ``moved`` are the
-    bytes that went between where individuals live and the module.
+    elements, by its name, that the module computes with, if it is not all of them: for counting FLOPs. ``is_counted`` is
+    False while a process does what each must do once, such as a check: it is no work of the run. ``moved`` are the bytes that
+    went between where individuals live and the module.
     """
 
     module: nn.Module
@@ -49,6 +50,7 @@ class Mounted:
     memory: dict[str, Tensor] = field(default_factory=dict)
     swaps: Swaps = field(default_factory=PlainSwaps)
     share: Callable[[str], float] | None = None
+    is_counted: bool = True
     moved: int = 0
     _watch: CopyWatch = field(default_factory=CopyWatch)
 

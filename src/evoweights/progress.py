@@ -50,9 +50,10 @@ class Progress:
         """Count work of an improver."""
         self.flops = plus(self.flops, flops)
 
-    def measured(self, flops: int | None) -> None:
-        """Count work of measuring individuals."""
-        self.evaluation_flops = plus(self.evaluation_flops, flops)
+    def measured(self, count: int, flops: int | None) -> None:
+        """Count individuals that were measured, and the work of one."""
+        self.evaluations += count
+        self.evaluation_flops = plus(self.evaluation_flops, None if flops is None else count * flops)
 
     def state(self) -> dict[str, Any]:
         """As JSON values."""

@@ -37,7 +37,7 @@ class TaskSubset:
 
     def scores(self, copies: int = 1) -> Tensor:
         """The loss of every item, float64 on the CPU; see :class:`evoweights.improvers.Subset`."""
-        self.scored(copies)
+        self.scored(copies if self.mounted.is_counted else 0)
         batch = self.batch if copies == 1 else self.task.repeated(self.batch, copies)
         return self.task.scores(self.mounted.module, batch).double().cpu()
 

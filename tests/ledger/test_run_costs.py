@@ -104,7 +104,7 @@ def test_a_checkpoint_of_a_version_that_did_not_count_leaves_the_costs_unknown(t
     world = World(*session.found_population(config, task, session.resolve_device("cpu"), tmp_path / "population"))
     world.restore(state, checkpoint.tensors)
     world.progress.trained(1)
-    world.progress.measured(1)
+    world.progress.measured(1, 1)
     costs = world.costs(8)
     assert {name for name, value in asdict(costs).items() if value is None} == {
         *("flops", "evaluation_flops", "credit_flops", "bytes_moved", "joules")
@@ -134,11 +134,17 @@ def test_an_individual_that_lives_in_the_module_moves_nothing(tmp_path: Path) ->
     assert {each["bytes_moved"] for each in _ledgers(tmp_path)} == {0}
 
 
-def test_each_score_of_an_evolution_strategy_is_a_forward_pass(tmp_path: Path) -> None:
-    es = {"name": "es", "steps": 3, "members": 4, "perturbation": "low_rank"}
-    _run(tmp_path, vary=[], improve=[es], generations=2, population={"name": "individuals", "size": 1})
-    flops = _ledgers(tmp_path)[0]["flops"]
-    assert flops % FORWARD == 0 and flops >= 3 * 4 * FORWARD
+@pytest.mark.parametrize("perturbation", ["low_rank", {"name": "gaussian", "layerwise": "on"}], ids=str)
+def test_each_member_of_an_evolution_strategy_is_a_forward_pass_and_checks_are_none(
+    tmp_path: Path, perturbation: Any
+) -> None:
+    """Also in the second process, which checks again who reads what."""
+    es = {"name": "es", "steps": 3, "members": 4, "perturbation": perturbation, "check_every": 0}
+    top = {"vary": [], "improve": [es], "generations": 2, "population": {"name": "individuals", "size": 1}}
+    with pytest.raises(RunStopped):
+        _run(tmp_path, StopAt(2, signal.SIGTERM), **top)
+    _run(tmp_path, **top)
+    assert [each["flops"] for each in _ledgers(tmp_path)] == [3 * 4 * FORWARD, 2 * 3 * 4 * FORWARD]
 
 
 def test_seconds_are_those_of_the_generations_without_what_credits_operators(plain: Path) -> None:

@@ -21,7 +21,7 @@ BROWSER = next(
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed: apt-get install chromium")
 
 # Opens every part, waits until it is drawn, and writes into the page what is seen: for each figure the share of its
-# canvas that is not empty, and its height.
+# canvas that is not empty, and its height. Then it hides the first individual, and waits until there is less to be seen.
 LOOK = """
 <script>
 (async () => {
@@ -47,8 +47,12 @@ LOOK = """
     }
   }
   const chip = document.querySelector(".chips button");
-  if (chip) chip.click();
-  seen.chip = chip && chip.getAttribute("aria-pressed");
+  const loss = document.querySelector(".chips ~ .pictures .figure");
+  if (chip && loss.offsetHeight) {
+    chip.click();
+    await wait(() => Math.max(...canvases(loss).map(inked)) < seen[loss.id][0]);
+    seen.chip = chip.getAttribute("aria-pressed");
+  }
   seen.wide = document.documentElement.scrollWidth > innerWidth;
   document.documentElement.dataset.seen = JSON.stringify(seen);
 })();

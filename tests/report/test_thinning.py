@@ -9,9 +9,17 @@ from evoweights.report.thinning import columns, evenly, kept, stretches
 SERIES = st.lists(st.one_of(st.floats(-1e6, 1e6), st.just(float("nan")), st.just(float("inf"))), max_size=400)
 
 
-@given(SERIES, st.integers(4, 60))
-def test_few_finite_points_are_kept_with_both_ends_and_both_extremes(values: list[float], limit: int) -> None:
-    series = np.array(values, dtype=np.float64)
+@st.composite
+def long_series(draw: st.DrawFn) -> np.ndarray:
+    """Up to some thousand values, some of them not finite."""
+    noise = np.random.default_rng(draw(st.integers(0, 10**6)))
+    series = noise.standard_normal(draw(st.integers(0, 3_000)))
+    series[noise.random(len(series)) < draw(st.floats(0, 1))] = np.nan
+    return series
+
+
+@given(long_series(), st.integers(4, 60))
+def test_few_finite_points_are_kept_with_both_ends_and_both_extremes(series: np.ndarray, limit: int) -> None:
     finite = np.flatnonzero(np.isfinite(series))
     keep = kept(series, limit=limit)
     assert len(keep) <= limit and set(keep) <= set(finite) and (np.diff(keep) > 0).all()

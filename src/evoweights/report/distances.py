@@ -71,7 +71,8 @@ def _mean(history: History, time: Timeline) -> figure:
     line = made.line("x", "y", source=source, line_color=_LINE, line_width=2.2)
     hover(made, [line], [("generation", "@generation"), ("mean distance", "@y{0.0000}")], mode="vline")
     made.add_layout(Span(location=COPIES, dimension="width", line_color=SOFT, line_dash="dashed"))
-    made.min_border_right = _BAR
+    if len(history.pairs) > 1:
+        made.min_border_right = _BAR
     return made
 
 
