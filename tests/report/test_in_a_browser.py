@@ -1,97 +1,45 @@
 """A real browser opens the page without a complaint, and everything is drawn."""
 
-import json
-import re
-import shutil
-import subprocess
-from dataclasses import dataclass
-from html import unescape
 from pathlib import Path
-from typing import Any
 
 import pytest
+from browser import CHROMIUM, Tab, opened
 from recorded_runs import record_run
 
 from evoweights.report.page import write_report
 
-BROWSER = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
-)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed: apt-get install chromium")
-
-# Opens every part, waits until it is drawn, and writes into the page what is seen: for each figure the share of its
-# canvas that is not empty, and its height. Then it hides the first individual, and waits until there is less to be seen.
-LOOK = """
-<script>
-(async () => {
-  const wait = (done) => new Promise((go) => { const look = () => done() ? go() : setTimeout(look, 20); look(); });
+# How much of the canvas of each figure is not empty, with its height, by its name.
+INK = """
+(() => {
   const canvases = (root) => [...root.querySelectorAll("*")].flatMap((each) =>
     [...(each.matches("canvas") ? [each] : []), ...(each.shadowRoot ? canvases(each.shadowRoot) : [])]);
   const inked = (canvas) => {
-    const { width, height } = canvas;
-    if (!width || !height) return 0;
-    const copy = Object.assign(document.createElement("canvas"), { width, height });
-    const context = copy.getContext("2d", { willReadFrequently: true });
-    context.drawImage(canvas, 0, 0);
-    const data = context.getImageData(0, 0, width, height).data;
-    return data.filter((value, index) => index % 4 === 3 && value > 0).length / (width * height);
+    if (!canvas.width || !canvas.height) return 0;
+    const small = Object.assign(document.createElement("canvas"), { width: 96, height: 96 });
+    const context = small.getContext("2d", { willReadFrequently: true });
+    context.drawImage(canvas, 0, 0, 96, 96);
+    const opacity = context.getImageData(0, 0, 96, 96).data.filter((_, index) => index % 4 === 3);
+    return opacity.reduce((sum, each) => sum + each, 0) / (255 * opacity.length);
   };
-  const seen = {};
-  for (const part of document.querySelectorAll(".part")) {
-    if (part.matches("details")) part.open = true;
-    await wait(() => part.dataset.drawn !== undefined);
-    await wait(() => [...part.querySelectorAll(".figure")].every((each) => Math.max(0, ...canvases(each).map(inked)) > 0));
-    for (const figure of part.querySelectorAll(".figure")) {
-      seen[figure.id] = [Math.max(...canvases(figure).map(inked)), figure.offsetHeight];
-    }
-  }
-  const chip = document.querySelector(".chips button");
-  const loss = document.querySelector(".chips ~ .pictures .figure");
-  if (chip && loss.offsetHeight) {
-    chip.click();
-    await wait(() => Math.max(...canvases(loss).map(inked)) < seen[loss.id][0]);
-    seen.chip = chip.getAttribute("aria-pressed");
-  }
-  seen.wide = document.documentElement.scrollWidth > innerWidth;
-  document.documentElement.dataset.seen = JSON.stringify(seen);
-})();
-</script>
+  return Object.fromEntries([...document.querySelectorAll(".figure")].map((figure) =>
+    [figure.id, [Math.max(0, ...canvases(figure).map(inked)), figure.offsetHeight]]));
+})()
 """
+DRAWN = "[...document.querySelectorAll('.part')].every((part) => part.dataset.drawn !== undefined)"
 
 
-@dataclass(frozen=True)
-class View:
-    """What a browser saw: facts by name, its complaints, and a picture of the page."""
-
-    seen: dict[str, Any]
-    complaints: list[str]
-    picture: bytes
-
-    @property
-    def figures(self) -> dict[str, list[float]]:
-        """Share of ink and height of each figure."""
-        return {name: value for name, value in self.seen.items() if isinstance(value, list)}
+def figures(tab: Tab) -> dict[str, tuple[float, int]]:
+    """Ink and height of all figures, once each has some."""
+    tab.wait_for(DRAWN)
+    tab.wait_for(f"Object.values({INK}).every(([ink]) => ink > 0.001)")
+    return tab.evaluate(INK)
 
 
-def look_at(page: Path, *options: str, width: int = 1280) -> View:
-    """Open a copy of a page that reports what is seen."""
-    copy, picture = page.with_name("looked-at.html"), page.with_name("picture.png")
-    copy.write_text(page.read_text().replace("</body>", f"{LOOK}</body>"))
-    common = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--enable-logging=stderr", "--v=0"]
-    common += [f"--window-size={width},2400", "--virtual-time-budget=20000", f"--user-data-dir={page.parent}/profile"]
-    shown = _browser(*common, *options, "--dump-dom", copy.as_uri())
-    drawn = _browser(*common, *options, f"--screenshot={picture}", page.as_uri())
-    found = re.search(r'data-seen="([^"]*)"', shown.stdout)
-    assert found, shown.stderr
-    lines = (shown.stderr + drawn.stderr).splitlines()
-    said = [line for line in lines if "CONSOLE" in line and "setting log level" not in line]
-    return View(json.loads(unescape(found[1])), said, picture.read_bytes())
-
-
-def _browser(*arguments: str) -> subprocess.CompletedProcess[str]:
-    assert BROWSER is not None
-    return subprocess.run([BROWSER, *arguments], capture_output=True, text=True, check=True, timeout=150)
+def complaints(tab: Tab) -> list[str]:
+    """What the browser said, but for the library's word on how much it says."""
+    return [each for each in tab.complaints if "setting log level" not in each]
 
 
 @pytest.fixture(scope="module")
@@ -100,30 +48,58 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report([record_run(tmp_path_factory.mktemp("runs") / "full", size=4, sample="A text.")])
 
 
-def test_the_page_opens_without_a_complaint_and_every_picture_is_drawn(page: Path) -> None:
-    view = look_at(page)
-    assert view.complaints == []
-    assert len(view.figures) == 10
-    for name, (ink, height) in view.figures.items():
-        assert ink > 0.002 and height >= 60, name
-    assert view.seen["chip"] == "false"
-    assert view.picture.startswith(b"\x89PNG") and len(view.picture) > 50_000
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (400, True)])
+def test_the_page_opens_without_a_complaint_and_every_picture_is_drawn(page: Path, width: int, dark: bool) -> None:
+    with opened(page, width=width, dark=dark) as tab:
+        found = figures(tab)
+        assert len(found) == 10 and all(height >= 60 for _, height in found.values())
+        assert tab.evaluate("document.documentElement.scrollWidth") == width
+        assert len(tab.picture()) > 50_000
+        assert complaints(tab) == []
 
 
-def test_dark_and_narrow_screens_see_everything_too(page: Path) -> None:
-    view = look_at(page, "--blink-settings=preferredColorScheme=0", width=480)
-    assert view.complaints == [] and len(view.figures) == 10 and not view.seen["wide"]
+def test_colours_are_those_of_the_scheme(page: Path) -> None:
+    inks = []
+    for dark in (False, True):
+        with opened(page, dark=dark) as tab:
+            figures(tab)
+            inks.append(tab.evaluate("[...Bokeh.documents[0].roots()][0].xaxis[0].major_label_text_color.value"))
+            assert inks[-1] == tab.evaluate("getComputedStyle(document.body).getPropertyValue('--soft').trim()")
+    assert inks[0] != inks[1]
 
 
-def test_every_part_of_a_comparison_is_drawn_when_it_is_opened(tmp_path: Path) -> None:
+def test_an_individual_can_be_hidden_and_shown_in_all_pictures(page: Path) -> None:
+    with opened(page) as tab:
+        before = figures(tab)
+        for pressed, sign in (("false", "<"), ("true", "===")):
+            tab.evaluate("document.querySelector('.chips button').click()")
+            for name in ("run-0-loss-0", "run-0-jumps-0"):
+                tab.wait_for(f"({INK})['{name}'][0] {sign} {before[name][0]}")
+            assert tab.evaluate("document.querySelector('.chips button').getAttribute('aria-pressed')") == pressed
+        assert complaints(tab) == []
+
+
+def test_every_run_of_a_comparison_is_drawn_when_it_is_opened(tmp_path: Path) -> None:
     runs = [record_run(tmp_path / "runs" / f"run-s{seed}", settings={"seed": seed}) for seed in (1, 2)]
     runs.append(record_run(tmp_path / "runs" / "long", generations=3_000))
-    view = look_at(write_report(runs))
-    assert view.complaints == [] and len(view.figures) == 3 + 3 * 10
+    with opened(write_report(runs)) as tab:
+        tab.wait_for("document.querySelector('.part').dataset.drawn === '3'")
+        assert tab.evaluate("document.querySelectorAll('.part[data-drawn]').length") == 1
+        tab.evaluate("document.querySelectorAll('details.part').forEach((each) => { each.open = true; })")
+        assert len(figures(tab)) == 3 + 3 * 10
+        assert complaints(tab) == []
 
 
 def test_a_script_in_a_name_is_not_run(tmp_path: Path) -> None:
     hostile = "</script><script>console.log('run')</script><img src=x onerror=console.log('run')> $$x$$"
     info = {"individual": hostile, "unit": hostile, "references": {hostile: 5.0}}
-    view = look_at(write_report([record_run(tmp_path / "runs" / "x", info=info, sample=hostile)]))
-    assert view.complaints == [] and len(view.figures) == 10
+    with opened(write_report([record_run(tmp_path / "runs" / "x", info=info, sample=hostile)])) as tab:
+        assert len(figures(tab)) == 10
+        assert complaints(tab) == []
+
+
+def test_nothing_can_be_asked_of_any_other_place(page: Path) -> None:
+    with opened(page) as tab:
+        figures(tab)
+        assert tab.evaluate("fetch('https://example.org').then(() => 'answered', () => 'refused')") == "refused"
+        assert any("Content Security Policy" in each for each in tab.complaints)
