@@ -33,8 +33,7 @@ CONFIG = Path(__file__).parent.parent / "configs" / "eoe_gpt2.yaml"
 
 def open_one(folder: Path, steps: int, turns: int) -> Engine:
     """EOE's engine on the default configuration, without observers."""
-    overrides = [f"improve.0.steps={steps}", f"generations={turns + 2}", "evaluate.every=1000000"]
-    overrides += ["observers=[]", "credit=false"]
+    overrides = [f"improve.0.steps={steps}", f"generations={turns + 2}", "evaluate.every=1000000", "observers=[]"]
     config = dataclasses.replace(load_config(CONFIG, overrides), output=folder)
     here = environment("cpu")
     run = RunDirectory.open(folder, config.name, config_text=config.text, overrides=config.overrides, environment=here)

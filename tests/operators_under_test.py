@@ -10,7 +10,6 @@ from evoweights.plugins.sources import BUILT_IN
 OTHER_SETTINGS = {
     "arithmetic_crossover": [{"weight": 0.0}, {"weight": 0.3}, {"weight": 1.0}],
     "crossover": [{"rate": 0.25, "bits": 8}, {"rate": 0.9, "bits": 32}],
-    "last_change_noise": [{"strength": 2.0, "rate": 1.0}],
     "mix": [{"weight": 0.7}],
     "mutation": [{"sigma": 0.5, "rate": 0.4}, {"sigma": 0.5, "rate": 0.4, "relative_to": "nothing"}],
     "pso": [

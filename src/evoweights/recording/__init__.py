@@ -1,1 +1,0 @@
-"""The record phase: what a generation was, as plain values."""
