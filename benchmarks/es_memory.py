@@ -7,8 +7,6 @@ context, weights once (a single individual on its own device). Linux only.
 """
 
 import argparse
-import ctypes
-import gc
 import json
 import os
 import subprocess
@@ -17,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from stopwatch import forget_peak, process_bytes, settle
 
 ROWS = (
     ("float32", "evaluation"),
@@ -60,19 +59,6 @@ class Feed:
         return loss.detach()
 
 
-def status(key: str) -> int:
-    """A figure of this process in bytes."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(key))
-
-
-def settle() -> None:
-    """Give back what was freed, and let the peak start anew."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-
-
 def peak(dtype: str, what: str, context: int) -> int:
     """Bytes that the model and one step take at most; the step is taken twice, and compiles its kernels first."""
     import transformers
@@ -100,14 +86,15 @@ def peak(dtype: str, what: str, context: int) -> int:
         feed = Feed(torch.arange(context + 1).remainder(config.vocab_size)[None])
         feed.draw(mounted)
         settle()  # founding has had the weights twice for a moment
+        forget_peak()
         for step in (1, 2):
             moment = Moment(step, 2, Noise(1, f"step {step}"), "auto", Noise(1, "fixed"))
             feed.scores() if what == "evaluation" else improver.step(mounted, feed, moment)
         if config is small:  # everything is imported and compiled now
             del model, blueprint, mounted, feed
             settle()
-            before = status("VmRSS")
-    return status("VmHWM") - before
+            before = process_bytes("VmRSS")
+    return process_bytes("VmHWM") - before
 
 
 def main() -> None:

@@ -28,6 +28,7 @@ def stages(folder: Path) -> dict[str, list[str]]:
         "operators": [str(HERE / "operators.py"), "--device", "cuda", "--json", str(folder / "operators.json")],
         "noise": [str(HERE / "weighted_noise.py"), "--device", "cuda", "--json", str(folder / "noise.json")],
         "members": [str(HERE / "low_rank.py"), "--device", "cuda", "--json", str(folder / "members.json")],
+        "searchers": [str(HERE / "searchers.py"), "--device", "cuda", "--json", str(folder / "searchers.json")],
         "training": [str(HERE / "training.py"), "--device", "cuda", "--json", str(folder / "training.json")],
     }
 

@@ -9,8 +9,6 @@ taking two steps, less what the process had before.
 """
 
 import argparse
-import ctypes
-import gc
 import json
 import logging
 import statistics
@@ -19,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from stopwatch import extra_bytes, machine, seconds
+from stopwatch import extra_bytes, machine, seconds, settle
 from torch import Tensor, nn
 
 from evoweights.founding import mount_blueprint
@@ -110,13 +108,6 @@ CONTESTANTS: dict[str, Callable[[Tensor, int], Step]] = {
     "evotorch PGPE": lambda slope, members: theirs("PGPE", slope, members),
     "evotorch SNES": lambda slope, members: theirs("SNES", slope, members),
 }
-
-
-def settle() -> None:
-    """Give back what was freed."""
-    gc.collect()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def memory(name: str, slope: Tensor, members: int) -> int | None:

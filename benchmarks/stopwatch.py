@@ -1,6 +1,9 @@
 """Timing on CPU and GPU, the bandwidth of a plain copy, and the memory an operation takes beside its tensors."""
 
+import ctypes
+import gc
 import platform
+import sys
 import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -41,14 +44,27 @@ def extra_bytes(run: Callable[[], object], device: torch.device) -> int | None:
         return torch.cuda.max_memory_allocated(device) - before
     if not _CLEAR.exists():
         return None
-    before = _kilobytes("VmRSS")
-    _CLEAR.write_text("5")
+    before = process_bytes("VmRSS")
+    forget_peak()
     run()
-    return max(_kilobytes("VmHWM") - before, 0) * 1024
+    return max(process_bytes("VmHWM") - before, 0)
 
 
-def _kilobytes(name: str) -> int:
-    return next(int(line.split()[1]) for line in _STATUS.read_text().splitlines() if line.startswith(name))
+def process_bytes(name: str) -> int:
+    """A figure of this process: ``VmRSS``, what it has, or ``VmHWM``, the most it had. Linux only."""
+    return 1024 * next(int(line.split()[1]) for line in _STATUS.read_text().splitlines() if line.startswith(name))
+
+
+def forget_peak() -> None:
+    """Let ``VmHWM`` start anew."""
+    _CLEAR.write_text("5")
+
+
+def settle() -> None:
+    """Give back to the system what was freed."""
+    gc.collect()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def copy_bandwidth(genes: int, device: torch.device, rounds: int) -> float:

@@ -159,8 +159,6 @@ class Searcher(ABC):
         }
         if kept and self.space.holds(mounted, kept["centre"], self._start, moment):
             return kept, False
-        if not kept:
-            self.check(mounted)
         return {"centre": self.space.begin_(mounted, self._start, moment)}, bool(kept)
 
     def _keep(self, mounted: "Mounted", state: "Mapping[str, Tensor]") -> None:

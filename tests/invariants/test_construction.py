@@ -65,9 +65,9 @@ def bad_values(each):
     if each.facts.get("choices"):
         yield "no_such_choice"
     if low is not None:
-        yield low - 1
+        yield math.nextafter(low, -math.inf) if isinstance(low, float) else low - 1
     if high is not None:
-        yield high + 1
+        yield math.nextafter(high, math.inf) if isinstance(high, float) else high + 1
     if kinds & {int, float} and str not in kinds:
         yield from ("many", True)
     if float in kinds:

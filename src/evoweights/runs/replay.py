@@ -89,9 +89,9 @@ def _complete(
     records: Iterable[Mapping[str, Any]], last: int, folder: Path, *, rows: int, entries: Iterable[str]
 ) -> Iterator[Mapping[str, Any]]:
     """The records of steps 1 to ``last``, seen to be whole and without a gap; those of later steps are left out."""
-    known, wanted, records = sorted(entries), 1, iter(records)
-    while wanted <= last:
-        record = next(records, None)
+    known, remaining = sorted(entries), iter(records)
+    for wanted in range(1, last + 1):
+        record = next(remaining, None)
         if record is None or record.get("step") != wanted:
             raise CheckpointError(
                 f"{folder}/steps.jsonl: step {wanted} of {last} is missing, so the run cannot be replayed."
@@ -105,7 +105,6 @@ def _complete(
                 "The log or config.yaml was changed, so the run cannot be replayed."
             )
         yield record
-        wanted += 1
 
 
 def _redo(
