@@ -3,7 +3,7 @@
 Both train the same b-layer expert by AdamW, in turns, in one process: the engine with mounting, swapping, PSO, crossover and
 records (no evaluation, no checkpoint), the plain loop with torch's fused AdamW and ``clip_grad_norm_``. The figure is the
 median over pairs of neighbouring turns of the ratio of their times. Checkpoints are timed apart, as a share of a run that
-saves as often as the configuration says.
+saves as often as the configuration says. The ledger's share is the time inside the functions that count, clocks included.
 
     python benchmarks/engine_overhead.py [--turns 16] [--steps 50] [--json FILE]
 """
@@ -23,17 +23,21 @@ import torch
 
 from evoweights.config.loading import load_config
 from evoweights.engine import Engine
+from evoweights.ledger.energy import EnergyMeter
+from evoweights.progress import Progress
 from evoweights.runs.environment import environment
 from evoweights.runs.session import open_engine
 from evoweights.runs.stopping import StopRequest
 from evoweights.storage.run_dir import RunDirectory
+from evoweights.world import World
 
 CONFIG = Path(__file__).parent.parent / "configs" / "eoe_gpt2.yaml"
 
 
 def open_one(folder: Path, steps: int, turns: int) -> Engine:
     """EOE's engine on the default configuration, without observers."""
-    overrides = [f"improve.0.steps={steps}", f"generations={turns + 2}", "evaluate.every=1000000", "observers=[]"]
+    overrides = [f"improve.0.steps={steps}", f"generations={turns + 2}", "evaluate.every=1000000"]
+    overrides += ["observers=[]", "credit=false"]
     config = dataclasses.replace(load_config(CONFIG, overrides), output=folder)
     here = environment("cpu")
     run = RunDirectory.open(folder, config.name, config_text=config.text, overrides=config.overrides, environment=here)
@@ -78,6 +82,25 @@ def timed(action: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+class Clock:
+    """Adds up the time that is spent in functions it has been put around."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def put_around(self, owner: type, name: str) -> None:
+        """Time every call of a method."""
+        method = getattr(owner, name)
+
+        def clocked(*arguments: object, **named: object) -> object:
+            started = time.perf_counter()
+            result = method(*arguments, **named)
+            self.seconds += time.perf_counter() - started
+            return result
+
+        setattr(owner, name, clocked)
+
+
 def measure(turns: int, steps: int) -> dict[str, object]:
     """Turns of both, alternating, and what saving takes."""
     with tempfile.TemporaryDirectory() as folder:
@@ -86,6 +109,10 @@ def measure(turns: int, steps: int) -> dict[str, object]:
         generation = engine.one_generation
         plain.turn(5)
         generation(), generation()  # compile the kernels; the second generation is the first with operators
+        ledger = Clock()
+        counting = ((type(engine.task), "flops"), (type(engine.task), "gradient_flops"), (Progress, "trained"))
+        for owner, name in (*counting, (EnergyMeter, "look"), (World, "costs")):
+            ledger.put_around(owner, name)
         ours, theirs = [], []
         for turn in range(turns):  # who goes first alternates, so that a drift of the machine hits both
             for is_ours in (turn % 2 == 0, turn % 2 == 1):
@@ -106,6 +133,7 @@ def measure(turns: int, steps: int) -> dict[str, object]:
             "plain_seconds_per_turn": {"min": min(theirs), "median": statistics.median(theirs)},
             "overhead_median_of_pairs": ratio - 1,
             "overhead_of_minima": min(ours) / min(theirs) - 1,
+            "ledger_share": ledger.seconds / sum(ours),
             "checkpoint_seconds": statistics.median(saves),
             "checkpoint_share": statistics.median(saves) / (every * statistics.median(ours)),
         }

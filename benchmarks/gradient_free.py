@@ -27,6 +27,7 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 LONG = [
     "generations=100000",
     "observers=[]",
+    "credit=false",
     "checkpoint.every_generations=1000000",
     "checkpoint.every_seconds=1000000",
 ]

@@ -16,11 +16,11 @@ from pathlib import Path
 import cases
 import torch
 from cases import Case, Contestant, Gate, Tensors
-from report import show
 from stopwatch import copy_bandwidth, extra_bytes, machine, seconds
 from table import EVOTORCH, SEPARATE, table
 
 from evoweights_kernels import apply_, backends
+from report import show
 
 PARITY_GENES = (1 << 18) + 5
 CHILDREN = {"evotorch OnePointCrossOver": 2, "evotorch TwoPointCrossOver": 2, "evotorch SimulatedBinaryCrossOver": 2}

@@ -70,6 +70,7 @@ def configuration(model: str, folder: Path, device: torch.device, steps: int, ov
         "checkpoint.every_generations=1000000",
         "checkpoint.every_seconds=1000000",
         "observers=[]",
+        "credit=false",
         f"device={device}",
         *(NANO if model == "nano" else ()),
         *overrides,

@@ -20,11 +20,11 @@ from pathlib import Path
 import torch
 from cases import Contestant, Gate, Tensors, segments
 from operators import contenders
-from report import show
 from stopwatch import copy_bandwidth, extra_bytes, machine, seconds
 from torch import Tensor
 
 from evoweights_kernels import add_weighted_noise_, backends, stream_id
+from report import show
 
 SEED, SIGMA, RATE, PARITY_GENES = 42, 1e-3, 1e-4, (1 << 18) + 5
 LOOP, FLAT = "torch, seed by seed and tensor by tensor", "torch, seed by seed, one flat tensor"

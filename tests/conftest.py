@@ -1,5 +1,6 @@
-"""What holds for every test: the Triton interpreter, reproducible examples, and no trace left in torch's settings."""
+"""What holds for every test: the Triton interpreter, reproducible examples, a settled heap, no trace left in torch's settings."""
 
+import gc
 import os
 
 os.environ.setdefault("TRITON_INTERPRET", "1")
@@ -14,6 +15,14 @@ from hypothesis import settings
 
 settings.register_profile("ci", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=30)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(autouse=True)
+def heap_is_settled():
+    """Keeps collections as quick as in a fresh process: what lives before a test is not searched in it. A run founds its
+    population after a collection of all garbage, and there are many short runs."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

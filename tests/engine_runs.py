@@ -69,6 +69,7 @@ def population_digest(run: Path) -> str:
             digest.update(f"{name}/{key}/{tensor.dtype}/{tuple(tensor.shape)}".encode())
             digest.update(tensor.contiguous().flatten().view(-1).numpy().tobytes())
     state = dict(checkpoint.state)
-    progress = {key: value for key, value in state["progress"].items() if "seconds" not in key}
+    # What a process looks at once, such as whether members see each other, is done and counted again after a stop.
+    progress = {key: each for key, each in state["progress"].items() if "seconds" not in key and "flops" not in key}
     digest.update(repr((state["population"], state["shared_counters"], state["champion"], progress)).encode())
     return digest.hexdigest()

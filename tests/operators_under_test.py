@@ -10,8 +10,10 @@ from evoweights.plugins.sources import BUILT_IN
 OTHER_SETTINGS = {
     "arithmetic_crossover": [{"weight": 0.0}, {"weight": 0.3}, {"weight": 1.0}],
     "crossover": [{"rate": 0.25, "bits": 8}, {"rate": 0.9, "bits": 32}],
+    "last_change_noise": [{"strength": 2.0, "rate": 1.0}],
     "mix": [{"weight": 0.7}],
     "mutation": [{"sigma": 0.5, "rate": 0.4}, {"sigma": 0.5, "rate": 0.4, "relative_to": "nothing"}],
+    "outer_momentum": [{"momentum": 0.0, "rate": 1.0}, {"momentum": 0.9, "rate": 0.7}],
     "pso": [
         {"social": 0.7},
         {"social": 1.494, "cognitive": 1.494, "inertia": 0.729},
@@ -30,10 +32,10 @@ def registered():
 
 
 def operators():
-    """An instance of every operator with its defaults and with each of the other settings."""
+    """An instance of every operator with its defaults and with each of the other settings; row 0 leads and is not rewritten."""
     for entry in registered().entries("operator"):
         for settings in [{}, *OTHER_SETTINGS.get(entry.name, [])]:
-            yield entry.component(**settings)
+            yield entry.component(direction="current_to_others", **settings)
 
 
 def label(operator):

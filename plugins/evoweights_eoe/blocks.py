@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from evoweights.errors import UsageError
 from evoweights_lm.blocks import find_blocks
 
 if TYPE_CHECKING:
@@ -41,8 +42,16 @@ def copy_shared_(target: "nn.Module", source: "nn.Module") -> None:
 
 
 def undivided(task: "LanguageTask", population: "Population", mounted: "Mounted") -> "nn.Module":
-    """The whole model: the blocks of all experts in their order between the shared embeddings and head."""
+    """The whole model: the blocks of all experts in their order between the shared embeddings and head.
+
+    Raises:
+        UsageError: some of its blocks are in no expert.
+    """
     whole = task.build()
+    if population.size < len(list(_starts(whole, mounted.module))):
+        raise UsageError(
+            "The model cannot be put together again: with population.experts some blocks are in no expert."
+        )
     copy_shared_(whole, mounted.module)
     for row, first in enumerate(_starts(whole, mounted.module)):
         mounted.load(population, row)

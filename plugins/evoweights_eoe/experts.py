@@ -28,7 +28,13 @@ class Experts:
     source: ClassVar[str] = "Chen 2025, arXiv 2509.24436"
 
     blocks_per_expert: int = setting(
-        2, "decoder blocks of one expert; must divide the model's", unit="blocks", minimum=1
+        2, "decoder blocks of one expert; must divide the model's; 0: all of them", unit="blocks", minimum=0
+    )
+    experts: int = setting(
+        0,
+        "how many experts there are, the first of those that the model divides into; 0: all",
+        unit="experts",
+        minimum=0,
     )
     home: str = setting(
         "auto",
@@ -63,9 +69,10 @@ class Experts:
                 "Use `task: {name: language_model, ...}`, or `population: {name: individuals}`."
             )
         depth = task.config.num_hidden_layers
-        self._check_divides(depth)
+        blocks = self.blocks_per_expert or depth
+        size = self._size(depth, blocks)
         with seeded(noise.at("individual", 0)):
-            module = self._fresh(task)
+            module = self._fresh(task, blocks)
         whole = task.build() if task.pretrained else None
         if whole is not None:
             copy_shared_(module, whole)
@@ -73,31 +80,38 @@ class Experts:
 
         def initialise(row: int) -> None:
             if whole is not None:
-                copy_blocks_(module, whole, first=row * self.blocks_per_expert)
+                copy_blocks_(module, whole, first=row * blocks)
             elif row > 0 and self.initial == "different":
-                copy_blocks_(module, self._fresh(task), first=0)
+                copy_blocks_(module, self._fresh(task, blocks), first=0)
 
         return Blueprint(
             module,
-            depth // self.blocks_per_expert,
+            size,
             initialise=initialise,
             is_shared=lambda name: not name.startswith(prefix),
             home=self.home,
             depth=depth,
         )
 
-    def _check_divides(self, depth: int) -> None:
-        if depth < 1 or depth % self.blocks_per_expert:
+    def _size(self, depth: int, blocks: int) -> int:
+        """The number of experts of so many blocks."""
+        if depth < 1 or depth % blocks:
             allowed = ", ".join(str(each) for each in range(1, depth + 1) if depth % each == 0)
             raise UsageError(
                 f"population.blocks_per_expert: {self.blocks_per_expert} does not divide the model's {depth} blocks. "
-                f"Allowed are {allowed}."
+                f"Allowed are {allowed}, and 0 for all."
             )
+        if self.experts > depth // blocks:
+            raise UsageError(
+                f"population.experts: found {self.experts}, but {depth} blocks make {depth // blocks} experts of {blocks}. "
+                "Take fewer experts, or fewer blocks for each."
+            )
+        return self.experts or depth // blocks
 
-    def _fresh(self, task: "LanguageTask") -> "nn.Module":
+    def _fresh(self, task: "LanguageTask", blocks: int) -> "nn.Module":
         import torch
 
-        module = task.build(layers=self.blocks_per_expert)
+        module = task.build(layers=blocks)
         if not self.residual_scale:
             with torch.no_grad():
                 for parameter in module.parameters():

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
 
 @hookimpl
 def register(catalog: "Registrar") -> None:
-    """Add the strategy, what it is composed of, the task that judges texts, and the published presets."""
+    """Add the strategy, what it is composed of, what it must beat, the task that judges texts, and the published presets."""
     from evoweights_es import estimators, rewards, shaping, updates
+    from evoweights_es.controls import BlindSearch, Gradient
     from evoweights_es.es import EvolutionStrategy
     from evoweights_es.gaussian import Gaussian
     from evoweights_es.low_rank import LowRank
     from evoweights_es.presets import add_presets
+    from evoweights_es.random_search import RandomSearch
     from evoweights_es.subspace import Subspace
     from evoweights_es.text_reward import TextReward
 
@@ -36,6 +38,9 @@ def register(catalog: "Registrar") -> None:
         catalog.add("update", each)
     for each in (rewards.LetterShare, rewards.Length):
         catalog.add("reward", each)
-    catalog.add("improve", EvolutionStrategy)
+    for each in (EvolutionStrategy, RandomSearch):
+        catalog.add("improve", each)
+    for each in (BlindSearch, Gradient):
+        catalog.add("control", each)
     catalog.add("task", TextReward)
     add_presets(catalog)

@@ -164,8 +164,8 @@ class EvolutionStrategy:
     def _report(self, mounted: "Mounted", items: "Tensor", members: Sequence[Member], number: int) -> dict[str, Any]:
         """What a step is done from, and the laws beside it."""
         sigma, rate = self._sigma(number), self._rate(number)
-        weights = self.shaping.weights(items, members).tolist()
-        fitness = items.mean(1).tolist()
+        weights = _short(self.shaping.weights(items, members).tolist())
+        fitness = _short(items.mean(1).tolist())
         coefficients = self._coefficients(weights, members, sigma)
         known = [(value, member) for value, member in zip(fitness, members, strict=True) if math.isfinite(value)]
         values, scored = [value for value, _ in known], [member for _, member in known]
@@ -224,6 +224,12 @@ class EvolutionStrategy:
 
 def _place(moment: Moment) -> Place:
     return Place(moment.noise, moment.fixed, moment.backend)
+
+
+def _short(numbers: Sequence[float]) -> list[float]:
+    """Numbers of nine significant digits, as many as float32 has, so that a line of the log stays short; the step is done
+    from them as well, so that its replay is the same."""
+    return [float(f"{each:.9g}") for each in numbers]
 
 
 def _is_held(mounted: "Mounted", size: float) -> bool:

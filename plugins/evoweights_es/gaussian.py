@@ -11,6 +11,7 @@ from evoweights.catalog import setting
 from evoweights.errors import UsageError
 from evoweights_es.member import Member, Place
 from evoweights_es.perturbation import Perturbation
+from evoweights_es.uncounted import counted_once
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -86,21 +87,22 @@ class Gaussian(Perturbation):
             self.add_(out, part, label, first, names, weights, place=place, base=base, live=live)
 
         layers, modules = layers_of(mounted, self.segments), dict(mounted.module.named_modules())
+        score = counted_once(mounted, subset.scores)
         if self.layerwise == "off":
             windows = Windows(
                 layers, write, modules, {None: {each.segment.name for one in layers for each in one.owned}}
             )
             with windows.open():
-                return subset.scores()
+                return score()
         known = self._elsewhere.get(mounted.module)
         windows = Windows(layers, write, modules, {} if known is None else known)
         if known is not None:
             with windows.open():
-                found = subset.scores()
+                found = score()
             if torch.isfinite(found).all():
                 return found
             # What other items or weights read may not be known yet, and is NaN then.
-        found = windows.look(subset.scores, functools.partial(self._say, windows))
+        found = windows.look(score, functools.partial(self._say, windows))
         self._elsewhere[mounted.module] = windows.elsewhere
         return found
 

@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 from evoweights.catalog import setting
 from evoweights_es.member import Member, Place
 from evoweights_es.perturbation import Perturbation
+from evoweights_es.uncounted import uncounted
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -151,7 +152,8 @@ class LowRank(Perturbation):
     def _fitting(self, mounted: "Mounted", subset: "Subset", place: Place) -> int:
         """Members in one forward pass; a module that is new here is checked first."""
         if mounted.module not in self._largest_results:
-            self._largest_results[mounted.module] = self._check(mounted, subset, place)
+            with uncounted(mounted):
+                self._largest_results[mounted.module] = self._check(mounted, subset, place)
         if self.members_at_once:
             return self.members_at_once
         budget = BUDGET.get(mounted.own.weights.device.type, BUDGET_ELSEWHERE)

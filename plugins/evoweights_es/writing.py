@@ -13,6 +13,7 @@ from evoweights.task import TaskPlace
 from evoweights_es.rewards import as_number
 from evoweights_es.text_reward import Prompts, TextReward, read_prompts, repeated
 from evoweights_lm.evaluating import evaluating
+from evoweights_lm.flops import Reading
 from evoweights_lm.loss import PLAIN_HEADS
 from evoweights_lm.task import LanguageTask
 from evoweights_lm.windows import permuted
@@ -42,6 +43,8 @@ class TextRewardTask(LanguageTask):
                 settings.validation_prompts, self.vocabulary, context=settings.context, what="validation_prompts"
             )
         self.tokens_per_batch = min(settings.batch, len(settings.prompts))
+        self.evaluation_batches = len(self.judged.ids) / self.tokens_per_batch
+        self.reading = _writing(self.prompts, settings, texts=self.tokens_per_batch)
 
     def batch(self, index: int) -> Prompts:
         """``batch`` prompts: every round through all of them has an order of its own, a function of the run's seed."""
@@ -150,3 +153,12 @@ class TextRewardTask(LanguageTask):
         if ids[-1] == self._end and len(ids) > begun:
             ids = ids[:-1]
         return self.vocabulary.decode(ids)[len(self.vocabulary.decode(ids[:begun])) :]
+
+
+def _writing(prompts: Prompts, settings: TextReward, *, texts: int) -> Reading:
+    """What goes through the model while ``texts`` texts are written to the end from the longest prompt: every new token is
+    predicted from all before it."""
+    longest = max(map(len, prompts.ids))
+    lengths = range(longest, min(longest + settings.new_tokens, settings.context))
+    tokens, pairs = sum(lengths), sum(length**2 for length in lengths)
+    return Reading(texts * tokens, pairs=texts * pairs, predictions=texts * len(lengths))

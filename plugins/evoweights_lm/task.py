@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch._subclasses import FakeTensor
 
 from evoweights.errors import UsageError
 from evoweights.seeds import Noise
 from evoweights.task import Task, TaskPlace
 from evoweights_lm.blocks import recompute_
+from evoweights_lm.causal import refuse_unless_causal
 from evoweights_lm.compiling import Compiling
 from evoweights_lm.corpus import open_corpus
 from evoweights_lm.evaluating import evaluating
+from evoweights_lm.flops import ABOUT_AGAIN, KnownMatrices, Reading, Share
 from evoweights_lm.generate import generate_tokens
 from evoweights_lm.huggingface import build_model, open_config
 from evoweights_lm.loss import PLAIN_HEADS, next_token_loss, sequence_losses
@@ -66,6 +67,9 @@ class LanguageTask(Task):
         self.compiling = Compiling(settings.compile, place.device)
         self.compute_dtype = torch.bfloat16 if settings.dtype == "mixed" else None
         self.sequences_at_once = settings.micro_batch or settings.batch
+        self.matrices, self.reading = KnownMatrices(), Reading.of(settings.batch, settings.context)
+        subset = self.validation_windows.spread_over(settings.validation_tokens)
+        self.evaluation_batches = subset / settings.batch
 
     @property
     def sketches(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] (weights must be read to be used)
@@ -90,25 +94,25 @@ class LanguageTask(Task):
         model = build_model(self.origin, self.config, layers=layers, dtype=DTYPES[self.settings.dtype])
         if self.place.device.type != "cpu":
             cast(nn.Module, model).to(self.place.device)
-        self._refuse_unless_causal(model)
+        refuse_unless_causal(model, self.origin.label, self.place.device)
         recompute_(model, self.settings.recompute)
         self.compiling.compile_(model)
+        if self.config.model_type in PLAIN_HEADS:
+            self.matrices.of(model)  # now that it is whole
         return model
 
-    @torch.no_grad()
-    def _refuse_unless_causal(self, model: "PreTrainedModel") -> None:
-        """Raise UsageError if what a position predicts depends on a later token: its loss would mean nothing."""
-        if isinstance(next(model.parameters()).data, FakeTensor):
-            return  # a sketch has no numbers to compare
-        tokens = torch.zeros(2, 4, dtype=torch.int64, device=self.place.device)
-        tokens[1, -1] = 1
-        with evaluating(cast(nn.Module, model)):
-            first, second = model(tokens).logits[:, 0].float()
-        if not torch.allclose(first, second, rtol=1e-3, atol=1e-5, equal_nan=True):
-            raise UsageError(
-                f"task.model: {self.origin.label!r} sees later tokens, so it cannot learn to predict the next one. "
-                "Use a causal language model; some need is_decoder: true in their config.json."
-            )
+    def flops(self, module: nn.Module, share: Share | None = None) -> int:
+        """By a formula (:mod:`evoweights_lm.flops`) where it holds; torch counts those of other models."""
+        if self.config.model_type not in PLAIN_HEADS:
+            return super().flops(module, share)
+        return self.matrices.of(module).forward(self.reading, share)
+
+    def gradient_flops(self, module: nn.Module, share: Share | None = None) -> int:
+        """Three times those of a forward pass, and what is computed again."""
+        again, plain = self.settings.recompute, self.flops(module, share)
+        if self.config.model_type not in PLAIN_HEADS:
+            return round((3 + ABOUT_AGAIN[again]) * plain)
+        return 3 * plain + self.matrices.of(module).again(again, self.reading, share)
 
     def batch(self, index: int) -> Batch:
         """Training batch number ``index``: every epoch visits every window of the text once, in an order of its own."""

@@ -52,9 +52,13 @@ class Windows:
         start = first * self.context + int(shift * (slack + 1))
         return piece[start : start + self.context + 1]
 
+    def spread_over(self, tokens: int) -> int:
+        """How many windows :meth:`spread` gives."""
+        return min(self.count, -(-tokens // self.context)) if tokens else self.count
+
     def spread(self, tokens: int) -> list[int]:
         """Numbers of the windows of a fixed subset of at least ``tokens`` tokens, evenly spaced; 0 means all."""
-        wanted = min(self.count, -(-tokens // self.context)) if tokens else self.count
+        wanted = self.spread_over(tokens)
         return [index * self.count // wanted for index in range(wanted)]
 
 

@@ -13,6 +13,11 @@ def loss_text(loss: float | None) -> str:
     return f"{loss:.3e}"
 
 
+def change_text(change: float | None) -> str:
+    """As :func:`loss_text`, with a sign."""
+    return f"+{loss_text(change)}" if change is not None and change > 0 else loss_text(change)
+
+
 def duration_text(seconds: float | None) -> str:
     """``m:ss``, ``h:mm:ss`` or ``2d 3:04:05``; ``-`` for None."""
     if seconds is None or not math.isfinite(seconds):
@@ -35,6 +40,22 @@ def rate_text(per_second: float | None) -> str:
 def memory_text(count: int) -> str:
     """Bytes as MiB, or as GiB from one on."""
     return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def flops_text(count: int | None) -> str:
+    """Floating-point operations in the unit that leaves one to three digits before the point; ``-`` for None."""
+    if count is None:
+        return "-"
+    units = ("", "k", "M", "G", "T", "P", "E")
+    value, power = float(count), 0
+    while value >= 999.5 and power < len(units) - 1:
+        value, power = value / 1000, power + 1
+    return f"{value:.3g} {units[power]}FLOP"
+
+
+def energy_text(joules: float) -> str:
+    """Joules, or watt-hours from 100 kJ on."""
+    return f"{joules:,.0f} J" if joules < 1e5 else f"{joules / 3600:,.1f} Wh"
 
 
 def rows_text(rows: Iterable[int], individual: str) -> str:

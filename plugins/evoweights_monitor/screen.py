@@ -12,7 +12,7 @@ from evoweights_monitor.formats import loss_text, printable
 from evoweights_monitor.lines import end_line, failed_warning, generation_line, start_lines, stopped_warning
 from evoweights_monitor.panel import LivePanel
 from evoweights_monitor.progress import Progress
-from evoweights_monitor.summary import next_commands, place_lines, result_lines, result_table
+from evoweights_monitor.summary import credit_table, next_commands, place_lines, result_lines, result_table
 
 REDRAWS_PER_SECOND = 2
 
@@ -82,6 +82,9 @@ class Screen:
         self.console.print(result_table(info, result))
         for line in result_lines(info, result):
             self._say(line)
+        if result.credit:
+            self._say("\nChange of the loss at each application of an operator (below 0 is better):")
+            self.console.print(credit_table(result.credit))
         if result.sample is not None:
             self._say("\nsample:")
             self._say(result.sample)

@@ -1,13 +1,23 @@
 """What is shown when a run is finished: every individual, what it cost, where things are and what to do next."""
 
 import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich import box
 from rich.table import Table
 
+from evoweights.ledger.credit import OperatorCredit
 from evoweights.records import RunInfo, RunResult
-from evoweights_monitor.formats import duration_text, loss_text, memory_text, rate_text
+from evoweights_monitor.formats import (
+    change_text,
+    duration_text,
+    energy_text,
+    flops_text,
+    loss_text,
+    memory_text,
+    rate_text,
+)
 from evoweights_monitor.lines import references_text
 
 
@@ -34,7 +44,34 @@ def result_lines(info: RunInfo, result: RunResult) -> list[str]:
     if compare := references_text(result.references or info.references):
         lines.append(f"to compare: {compare}")
     lines.append(f"{_spent(info, result)}, peak memory {memory_text(result.peak_memory_bytes)}")
+    if work := _work(result.ledger):
+        lines.append(work)
     return lines
+
+
+def _work(ledger: Mapping[str, float | int | None]) -> str:
+    """What the run computed, moved and burnt, as far as it was counted; empty if nothing was."""
+    flops, measuring = ledger.get("flops"), ledger.get("evaluation_flops")
+    moved, joules = ledger.get("bytes_moved"), ledger.get("joules")
+    parts = [] if flops is None else [f"{flops_text(int(flops))} of training"]
+    parts += [] if measuring is None else [f"{flops_text(int(measuring))} of measuring"]
+    parts += [] if moved is None else [f"{memory_text(int(moved))} moved between individuals' homes and the live model"]
+    parts += [] if joules is None else [energy_text(joules)]
+    return ", ".join(parts)
+
+
+def credit_table(credit: Sequence[OperatorCredit]) -> Table:
+    """What each operator did to the loss of those it rewrote, with a verdict; after the sign are the 95 % bounds of the mean."""
+    table = Table(box=box.SIMPLE, show_edge=False)
+    table.add_column("operator", no_wrap=True)
+    for heading in ("times", "mean change", "spread"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for each in credit:
+        bound = "" if each.high is None else f" +- {loss_text(each.high - each.mean)}"
+        cells = [each.operator, f"{each.applications:,}", f"{change_text(each.mean)}{bound}", loss_text(each.spread)]
+        table.add_row(*cells, each.verdict, style={"helps": "green", "hurts": "red"}.get(each.verdict))
+    return table
 
 
 def _spent(info: RunInfo, result: RunResult) -> str:
@@ -63,6 +100,7 @@ def next_commands(folder: Path, result: RunResult) -> list[str]:
     commands = [f"evoweights generate {run}"] if result.generates else []
     commands += [f"evoweights export {run}"] if result.exports else []
     commands += [f"evoweights verify {run}"] if not commands else []
+    commands.append(f"evoweights report {run}")
     if (folder / "tb").is_dir():
         commands.append(f"tensorboard --logdir {shlex.quote(str(folder / 'tb'))}")
     return commands

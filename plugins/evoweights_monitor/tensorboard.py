@@ -4,12 +4,13 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from evoweights.hookspecs import hookimpl
-from evoweights.runs.environment import peak_memory_bytes
+from evoweights.ledger.credit import credit_of
+from evoweights.ledger.memory import peak_memory_bytes
 from evoweights_monitor.progress import training_speed
 
 if TYPE_CHECKING:
@@ -132,3 +133,8 @@ def scalars(info: "RunInfo", record: "GenerationRecord") -> Iterator[tuple[str, 
     if (speed := training_speed(info, record.improved)) is not None:
         yield f"throughput/{info.unit}_per_second", speed
     yield "memory/peak_gib", peak_memory_bytes(info.device) / 2**30
+    for name, value in record.ledger.items():
+        if value is not None and name not in ("seconds", "peak_memory_bytes"):
+            yield f"ledger/{name}", value
+    for each in credit_of(asdict(varied) for varied in record.varied):
+        yield f"credit/{each.operator}", each.mean

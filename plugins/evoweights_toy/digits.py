@@ -22,6 +22,7 @@ class DigitsTask(Task):
     def __init__(self, settings: Digits, place: TaskPlace) -> None:
         self.settings, self.place = settings, place
         self.tokens_per_batch = settings.batch
+        self.evaluation_batches = settings.validation_images / settings.batch
         data = place.noise.at("digits")
         self.images, self.labels = render(settings.train_images, settings.noise, data.at("train"))
         images, labels = render(settings.validation_images, settings.noise, data.at("validation"))

@@ -43,6 +43,7 @@ class FunctionTask(Task):
     """A test function. The loss of batch i is ``f(x) + gradient_noise * <x, e_i>`` with ``e_i ~ N(0, I)``."""
 
     tokens_per_batch = 1
+    evaluation_batches = 1.0
     unit = "evaluations"
 
     def __init__(self, settings: Function, place: TaskPlace) -> None:

@@ -15,8 +15,8 @@ from typing import Any, cast
 
 from evoweights.errors import PluginError, UsageError, did_you_mean
 
-KINDS = ("task", "population", "turn", "improve", "operator", "select", "observer")
-"""The kinds that the engine calls; plugins may open more."""
+KINDS = ("task", "population", "turn", "improve", "operator", "select", "observer", "control")
+"""The kinds that sections of a configuration are of; plugins may open more."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 

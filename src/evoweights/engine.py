@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import math
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -12,19 +11,19 @@ from typing import Any, NoReturn
 
 from evoweights.config.run_config import RunConfig
 from evoweights.contract import chosen_turn
-from evoweights.diversity import distance
 from evoweights.errors import DivergedError, ResourceError, RunStopped
 from evoweights.operators import Scene
 from evoweights.plugins.loading import Hooks
-from evoweights.population import best_of
 from evoweights.progress import TurnProgress
-from evoweights.records import GenerationRecord, RunInfo, VaryRecord
+from evoweights.recording.generation import record_of
+from evoweights.records import RunInfo, VaryRecord
 from evoweights.scoring import crown, evaluate, select
 from evoweights.seeds import Noise
 from evoweights.storage.run_dir import RunDirectory
 from evoweights.task import Task
 from evoweights.training import Training
 from evoweights.variation import Named, vary
+from evoweights.varying.losses import RowLosses
 from evoweights.world import World
 
 FAILED_SAVES = 3
@@ -72,7 +71,7 @@ class Engine:
         """Turn, improve, vary, evaluate, select, record; and a checkpoint if one is due."""
         generation = self.world.progress.generation
         noise = Noise(self.config.seed).at("generation", generation)
-        started, self._seconds = time.perf_counter(), {}
+        started = time.perf_counter()
         turn = self.world.progress.turn = self.world.progress.turn or self._plan(generation, noise)
         with self._phase("improve"):
             active = [each for each in self.config.improve if each.is_active(generation)]
@@ -81,7 +80,8 @@ class Engine:
         with self._phase("vary"):
             if turn.varied is None:  # else the run was stopped in the evaluation that follows
                 turn.varied = self._vary(generation, turn, noise) if turn.varies else []
-        varied = list(turn.varied)
+        varied, credit = list(turn.varied), self._seconds.get("credit", 0.0)
+        self._seconds["vary"] -= credit
         if (generation + 1) % self.config.evaluate.every == 0:
             with self._phase("evaluate"):
                 self._score(generation)
@@ -89,7 +89,7 @@ class Engine:
                     self.world.population, self.config.select, generation=generation, noise=noise.at("select")
                 )
         self.world.progress.improve_seconds += self._seconds["improve"]
-        self.world.progress.seconds += time.perf_counter() - started
+        self.world.progress.seconds += time.perf_counter() - started - credit
         self._record(generation, turn, varied)
         self.world.progress.generation += 1
         self.world.progress.ticks += 1
@@ -124,7 +124,8 @@ class Engine:
             train_losses=tuple(row.train_loss for row in rows),
         )
         entries = [Named(each.label, each.component) for each in self.config.vary if each.is_active(generation)]
-        return vary(
+        losses = RowLosses(self.world.population, self.world.mounted, self.task, self.world.progress)
+        records = vary(
             self.world.population,
             entries,
             scene,
@@ -132,12 +133,17 @@ class Engine:
             noise=noise.at("vary"),
             backend=self.config.backend,
             optimizer_state=self.config.optimizer_state,
+            losses=losses if self.config.credit else None,
         )
+        if losses.seconds:
+            self._seconds["credit"] = losses.seconds
+        return records
 
     def _score(self, generation: int) -> None:
         unknown = self.world.population.unknown()
         is_done = evaluate(self.world.population, self.world.mounted, self.task, stop=self.stop)
-        self.world.progress.evaluations += len(unknown) - len(self.world.population.unknown())
+        count = len(unknown) - len(self.world.population.unknown())
+        self.world.progress.measured(count, self.task.evaluation_flops(self.world.mounted.module))
         if not is_done:
             self._stop_here()
         self._refuse_if_all_failed(generation)
@@ -149,30 +155,24 @@ class Engine:
         if self.world.population.healthy():
             return
         self._save_best()
-        good = "No individual ever had a finite loss."
+        advice = "No individual ever had a finite loss: look at the data, or at what gives the loss or reward, first."
         if self.world.champion is not None:
-            good = f"The best weights before that are in {self.run.best_folder}."
+            advice = f"The best weights before that are in {self.run.best_folder}. "
+            advice += "Lower the learning rate or the operators' strength and start again with --fresh."
         raise DivergedError(
-            f"generation {generation}: no healthy individual is left, by their losses or because their turns stopped. {good} "
-            "Lower the learning rate or the operators' strength and start again with --fresh."
+            f"generation {generation}: no healthy individual is left, by their losses or because their turns stopped. {advice}"
         )
 
     def _record(self, generation: int, turn: TurnProgress, varied: list[VaryRecord]) -> None:
-        known = [value if math.isfinite(value) else None for value in self.world.population.fitness()]
-        best = best_of(self.world.population.fitness(), self.world.population.healthy())
-        failed = (row for row, each in enumerate(self.world.population.individuals) if each.failed)
-        record = GenerationRecord(
-            generation=generation,
-            step=self.world.progress.step,
-            tokens=self.world.progress.batches * self.task.tokens_per_batch,
-            improved=tuple(turn.improved),
-            varied=tuple(varied),
-            fitness=tuple(known),
-            best_row=best,
-            best_fitness=None if best is None else known[best],
-            distance=distance(self.world.population),
-            seconds=dict(self._seconds),
-            failed=tuple(failed),
+        """Write down the generation; what is timed from here on, such as a checkpoint, goes into the next record."""
+        seconds, self._seconds = self._seconds, {}
+        record = record_of(
+            self.world,
+            generation,
+            improved=turn.improved,
+            varied=varied,
+            seconds=seconds,
+            costs=self.world.costs(self.task.tokens_per_batch),
         )
         for each in varied:
             self.run.append_lineage(asdict(each))

@@ -36,7 +36,10 @@ class Mounted:
 
     ``own`` holds the genome of the individual in ``row``; ``shared`` holds what all individuals share, one storage from
     the start to the end of a run. ``memory`` are tensors of any shape that improvers keep for the individual, by names
-    that begin with the improver's; whoever changes one puts another in its place.
+    that begin with the improver's; whoever changes one puts another in its place. ``share`` gives the share of a parameter's
+    elements, by its name, that the module computes with, if it is not all of them: for counting FLOPs. ``is_counted`` is
+    False while a process does what each must do once, such as a check: it is no work of the run. ``moved`` are the bytes that
+    went between where individuals live and the module.
     """
 
     module: nn.Module
@@ -46,6 +49,9 @@ class Mounted:
     row: int | None = None
     memory: dict[str, Tensor] = field(default_factory=dict)
     swaps: Swaps = field(default_factory=PlainSwaps)
+    share: Callable[[str], float] | None = None
+    is_counted: bool = True
+    moved: int = 0
     _watch: CopyWatch = field(default_factory=CopyWatch)
 
     def __post_init__(self) -> None:
@@ -83,7 +89,7 @@ class Mounted:
     def load(self, population: Population, row: int) -> None:
         """Mount an individual: copy its weights, slots and buffers in."""
         check_mounted(self.module, self.own)
-        self.swaps.load_(self.own.weights, self.own.slots, population.rows, row)
+        self.moved += self.swaps.load_(self.own.weights, self.own.slots, population.rows, row)
         self.own.counters = dict(population.individuals[row].counters)
         self.memory = dict(population.memory[row])
         self.put_buffers_(population.buffers[row])
@@ -94,7 +100,7 @@ class Mounted:
     def show(self, population: Population, row: int) -> None:
         """Mount an individual to look at it: weights and buffers only, so that it cannot be trained and stored."""
         check_mounted(self.module, self.own)
-        copy_(self.own.weights, population.row(row))
+        self.moved += copy_(self.own.weights, population.row(row))
         self.put_buffers_(population.buffers[row])
         self.refresh_()
         self.row = None
@@ -103,7 +109,7 @@ class Mounted:
         """Copy the mounted individual back to where it lives."""
         assert self.row is not None
         check_mounted(self.module, self.own)
-        self.swaps.store(self.own.weights, self.own.slots, population.rows, self.row)
+        self.moved += self.swaps.store(self.own.weights, self.own.slots, population.rows, self.row)
         population.changed(self.row)
         population.individuals[self.row].counters = dict(self.own.counters)
         population.buffers[self.row], population.memory[self.row] = self.buffers(), dict(self.memory)

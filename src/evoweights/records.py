@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evoweights.ledger.credit import OperatorCredit
+
 
 @dataclass(frozen=True)
 class RunInfo:
@@ -49,7 +51,10 @@ class ImproveRecord:
 
 @dataclass(frozen=True)
 class VaryRecord:
-    """One rewritten individual: which operators, fused in one launch, wrote which row from which sources."""
+    """One rewritten individual: which operators, fused in one launch, wrote which row from which sources.
+
+    ``losses`` are its losses on one fixed batch, before the operators and after each of them, None if nobody asked.
+    """
 
     generation: int
     operators: tuple[str, ...]
@@ -58,18 +63,24 @@ class VaryRecord:
     parents: tuple[int, ...]
     sources: tuple[int, ...]
     backend: str
+    losses: tuple[float, ...] | None = None
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "VaryRecord":
         """Put back what was written as JSON, where tuples are lists."""
         tuples: dict[str, Any] = {key: tuple(values[key]) for key in ("operators", "parents", "sources")}
-        return cls(**{**values, **tuples})
+        losses = values.get("losses")
+        return cls(**{**values, **tuples, "losses": None if losses is None else tuple(losses)})
 
 
 @dataclass(frozen=True)
 class GenerationRecord:
     """One generation. ``fitness`` has an entry per row, None where it is unknown; ``distance`` is the mean over pairs of
-    ``|a - b| / |a|`` on a sample of the matrices; ``seconds`` are by phase."""
+    ``|a - b| / |a|`` on a sample of the matrices, ``distances`` that of each pair as ``(i, j, value)`` where the individuals
+    are few. ``seconds`` are by phase, ``credit`` those of measuring operators, ``checkpoint`` those of the checkpoint before.
+    ``ledger`` is what the run has cost up to here (:class:`evoweights.ledger.costs.Costs`). ``start_fitness`` is the fitness
+    before the first generation, in its record.
+    """
 
     generation: int
     step: int
@@ -82,6 +93,9 @@ class GenerationRecord:
     distance: float | None
     seconds: Mapping[str, float]
     failed: tuple[int, ...] = ()
+    distances: tuple[tuple[int, int, float], ...] | None = None
+    ledger: Mapping[str, float | int | None] = field(default_factory=dict)
+    start_fitness: tuple[float | None, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +113,8 @@ class IndividualSummary:
 @dataclass(frozen=True)
 class RunResult:
     """How a finished run ended; ``generates`` and ``exports`` say what its task can do with the best individual, and
-    ``evaluations`` how often an individual was measured."""
+    ``evaluations`` how often an individual was measured. ``ledger`` is as in the records; ``credit`` has every operator whose
+    applications were measured; ``folder`` is the run's."""
 
     table: tuple[IndividualSummary, ...]
     best_row: int
@@ -114,3 +129,6 @@ class RunResult:
     generates: bool = False
     exports: bool = False
     evaluations: int = 0
+    ledger: Mapping[str, float | int | None] = field(default_factory=dict)
+    credit: tuple[OperatorCredit, ...] = ()
+    folder: Path = Path()

@@ -1,7 +1,8 @@
 """What the weights are for: the interface of a task."""
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -12,6 +13,8 @@ from evoweights.seeds import Noise
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+    from evoweights.ledger.counting import ForwardFlops
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class Task(ABC):
     compute_dtype: "torch.dtype | None" = None
     """What forward and backward compute in, if that is not the type of the weights that :meth:`build` gives: the genome
     keeps that type, and the module gets a rounded copy of it."""
+
+    evaluation_batches: float | None = None
+    """The work of :meth:`evaluate` in forward passes over a training batch; None if that is not known."""
 
     sketches: bool = False
     """Whether build, batch and loss also work on tensors without content, so that a run of any size can be planned."""
@@ -85,6 +91,28 @@ class Task(ABC):
         """A batch in pieces that are trained on one after the other, each with its share of the batch's loss, so that less
         memory is needed; the whole batch at once if a task does not say otherwise."""
         return ((batch, 1.0),)
+
+    def flops(self, module: "nn.Module", share: Callable[[str], float] | None = None) -> int:
+        """The floating-point operations of a forward pass over one training batch, a multiplication and an addition being two.
+
+        ``share`` gives the share of a parameter's elements, by its name, that the pass computes with; None: all. Torch counts
+        them once, while batch 0 is scored, unless a task knows a formula.
+        """
+        return self._forward_flops.flops(module, lambda: self.scores(module, self.batch(0)), share)
+
+    def gradient_flops(self, module: "nn.Module", share: Callable[[str], float] | None = None) -> int:
+        """Those of a forward and a backward pass: three times as many, unless something is computed twice."""
+        return 3 * self.flops(module, share)
+
+    def evaluation_flops(self, module: "nn.Module") -> int | None:
+        """Those of :meth:`evaluate`; None if ``evaluation_batches`` is."""
+        return None if self.evaluation_batches is None else round(self.evaluation_batches * self.flops(module))
+
+    @functools.cached_property
+    def _forward_flops(self) -> "ForwardFlops":
+        from evoweights.ledger.counting import ForwardFlops
+
+        return ForwardFlops()
 
     @abstractmethod
     def evaluate(self, module: "nn.Module") -> float:

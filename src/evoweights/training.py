@@ -28,32 +28,37 @@ STRIKES = 3
 
 @dataclass(frozen=True)
 class TaskSubset:
-    """A batch of a task, for the individual that is mounted in ``mounted``."""
+    """A batch of a task, for the individual that is mounted in ``mounted``; ``scored`` is told the copies of each pass."""
 
     task: Task
     mounted: Mounted
     batch: Any
+    scored: Callable[[int], None] = lambda copies: None
 
     def scores(self, copies: int = 1) -> Tensor:
         """The loss of every item, float64 on the CPU; see :class:`evoweights.improvers.Subset`."""
+        self.scored(copies if self.mounted.is_counted else 0)
         batch = self.batch if copies == 1 else self.task.repeated(self.batch, copies)
         return self.task.scores(self.mounted.module, batch).double().cpu()
 
 
 @dataclass
 class Feed:
-    """The one stream of training batches; ``progress.batches`` is its position."""
+    """The one stream of training batches; ``progress`` has its position and counts the work on them."""
 
     task: Task
     progress: Progress
 
     def draw(self, mounted: Mounted) -> "TaskSubset":
         """The next batch, to be scored as often as wanted."""
-        return TaskSubset(self.task, mounted, self._next_batch(mounted))
+        batch, flops = self._next_batch(mounted), self.task.flops(mounted.module, mounted.share)
+        return TaskSubset(self.task, mounted, batch, lambda copies: self.progress.trained(copies * flops))
 
     def next_loss(self, mounted: Mounted) -> Tensor:
         """The differentiable loss of the mounted individual on the next batch."""
-        return self.task.loss(mounted.module, self._next_batch(mounted))
+        loss = self.task.loss(mounted.module, self._next_batch(mounted))
+        self._count_gradient(mounted)
+        return loss
 
     def add_gradient_(self, mounted: Mounted) -> Tensor:
         """Backward through the loss on the next batch, piece by piece; the loss."""
@@ -65,7 +70,11 @@ class Feed:
             loss.backward()
             losses.append(loss.detach())
         sums.put_back_()
+        self._count_gradient(mounted)
         return torch.stack(losses).sum()
+
+    def _count_gradient(self, mounted: Mounted) -> None:
+        self.progress.trained(self.task.gradient_flops(mounted.module, mounted.share))
 
     def _next_batch(self, mounted: Mounted) -> Any:
         mounted.refresh_()
@@ -120,12 +129,14 @@ class Training:
             )
             try:
                 with calling(f"improve {improver.name}: step {number} of individual {row}"):
+                    self.task.flops(world.mounted.module)  # counted once, while it is whole: a step may be on a part
                     loss = float(improver.step(world.mounted, feed, moment))
             except NonFiniteStep as error:
                 stopped = str(error)
                 world.mounted.put_buffers_(buffers)
                 break
             turn.losses.append(loss)
+            world.meter.look()
             progress.step, progress.ticks = number, progress.ticks + 1
             self._record(reports, generation, row, number, entry.label)
             self.hooks.call("step_finished", info=self.info, generation=generation, row=row, step=number, loss=loss)

@@ -2,18 +2,20 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from evoweights.contract import calling
 from evoweights.errors import PluginError
 from evoweights.genome import Layout
 from evoweights.operators import GeneOperator, Pair, PairOperator, Scene, TensorOperator
-from evoweights.population import WEIGHTS, Individual, Population
+from evoweights.population import WEIGHTS, Population
 from evoweights.records import VaryRecord
 from evoweights.seeds import Noise
+from evoweights.varying.losses import RowLosses
+from evoweights.varying.named_tensors import rewrite_tensors_
+from evoweights.varying.sources import Source, carry_optimizer_state_
 from evoweights_kernels import Call, KernelError, apply_
 
 
@@ -34,8 +36,11 @@ def vary(
     noise: Noise,
     backend: str,
     optimizer_state: str,
+    losses: RowLosses | None = None,
 ) -> list[VaryRecord]:
     """Apply the operators in order; afterwards every rewritten row has a new id, its parents and unknown fitness.
+
+    With ``losses``, rows are measured between one operator and the next, which are then not fused; the bits are the same.
 
     A source (weights, optimizer state, identity) is read as it was before the phase's operator began, whatever the order
     of the rows.
@@ -54,16 +59,21 @@ def vary(
             if pair.target not in snapshots and any(each.source == pair.target for each in pairs[index + 1 :]):
                 snapshots[pair.target] = {n: population.row(pair.target, n).clone() for n in (WEIGHTS, *copied)}
             tensors = snapshots.get(pair.source, {}) if pair.source != pair.target else {}
-            source = _Source(population, pair.source, origins[pair.source], tensors)
+            source = Source(population, pair.source, origins[pair.source], tensors)
             weights = source.tensor(WEIGHTS)
-            ran = _rewrite_(population, group, pair, weights, measured=measured, noise=noise, backend=backend)
+            parts = [group] if losses is None else [[each] for each in group]
+            found = [] if losses is None else [losses.before(pair.target)]
+            for part in parts:
+                ran = _rewrite_(population, part, pair, weights, measured=measured, noise=noise, backend=backend)
+                found += [] if losses is None else [losses.after(pair.target)]
             written = {slot.name for each in group for slot in each.operator.slots}
             kept = [each for each in optimizer if optimizer_state == "keep" and each not in written]
             parents = [source.individual.id]
             new = population.rewritten(pair.target, parents=parents, generation=generation, kept=kept)
-            _carry_optimizer_state_(population, pair, source, optimizer_state)
+            carry_optimizer_state_(population, pair, source, optimizer_state)
             labels = tuple(each.label for each in group)
-            records.append(VaryRecord(generation, labels, pair.target, new.id, new.parents, (pair.source,), ran))
+            record = VaryRecord(generation, labels, pair.target, new.id, new.parents, (pair.source,), ran)
+            records.append(record if losses is None else replace(record, losses=tuple(found)))
     return records
 
 
@@ -79,19 +89,6 @@ def _measure(population: Population, entries: Sequence[Named], scene: Scene) -> 
         if isinstance(entry.operator, GeneOperator)
         for pair in entry.operator.pairs(scene)
     }
-
-
-@dataclass(frozen=True)
-class _Source:
-    """A row as it was when the phase's operator began; ``tensors`` are copies of what has been overwritten since."""
-
-    population: Population
-    row: int
-    individual: Individual
-    tensors: Mapping[str, Tensor]
-
-    def tensor(self, name: str) -> Tensor:
-        return self.tensors[name] if name in self.tensors else self.population.row(self.row, name)
 
 
 def _groups(layout: Layout, entries: Sequence[Named], scene: Scene) -> Iterator[tuple[list[Named], list[Pair]]]:
@@ -127,7 +124,7 @@ def _rewrite_(
     segments = population.layout.scope(first.scope, where=f"vary.{group[0].label}.scope")
     if isinstance(first, TensorOperator):
         place = noise.at(group[0].label, "individual", pair.target, "from", pair.source)
-        _rewrite_tensors_(population, first, pair, source, [each.name for each in segments], place)
+        rewrite_tensors_(population, first, pair, source, [each.name for each in segments], place)
         return "torch"
     target = population.row(pair.target)
     live = population.layout.live(segments, device=target.device)
@@ -187,64 +184,3 @@ def gene_call(
     if target.dtype == torch.bfloat16 and operator.rounding == "stochastic":
         streams["rounding"] = here.stream("rounding")
     return Call(kernel=operator.kernel, tensors=tensors, scalars=operator.scalars(), streams=streams)
-
-
-def _rewrite_tensors_(
-    population: Population, operator: TensorOperator, pair: Pair, source: Tensor, names: list[str], noise: Noise
-) -> None:
-    segments = {each.name: each for each in population.layout.segments if each.name in names}
-    target = population.row(pair.target)
-    where = f"operator {operator.name} on individual {pair.target}"
-    own = {name: each.view(target).clone() for name, each in segments.items()}
-    other = {name: each.view(source).clone() for name, each in segments.items()}
-    before = [{name: each._version for name, each in tensors.items()} for tensors in (own, other)]
-    with calling(where):  # nothing is written before it returns
-        written = operator.rewrite(dict(own), dict(other), noise)
-    _check_rewritten(written, {name: each.view(target) for name, each in segments.items()}, where)
-    for tensors, versions, returned in ((own, before[0], written), (other, before[1], ())):
-        for name, each in tensors.items():
-            if each._version != versions[name] and name not in returned:
-                raise PluginError(f"{where}: changed {name!r} in place and did not return it. No weight was changed.")
-    for name, tensor in written.items():
-        segments[name].view(target).copy_(tensor.detach())
-
-
-def _check_rewritten(written: Mapping[str, Tensor], allowed: Mapping[str, Tensor], where: str) -> None:
-    if not isinstance(written, Mapping):
-        raise PluginError(
-            f"{where}: gave {type(written).__name__}, expected a mapping from names to tensors. No weight was changed."
-        )
-    for name, tensor in written.items():
-        if name not in allowed:
-            raise PluginError(f"{where}: gave a tensor {name!r} that is not in its scope. No weight was changed.")
-        if not isinstance(tensor, Tensor):
-            raise PluginError(
-                f"{where}: gave {name!r} as {type(tensor).__name__}, expected a tensor. No weight was changed."
-            )
-        if (tensor.shape, tensor.dtype) != ((old := allowed[name]).shape, old.dtype):
-            raise PluginError(
-                f"{where}: gave {name!r} as {tensor.dtype} {tuple(tensor.shape)}, expected {old.dtype} "
-                f"{tuple(old.shape)}. No weight was changed."
-            )
-    # All at once: on an accelerator every look at a number waits for all the work before it.
-    finite = [torch.isfinite(tensor).all().to(allowed[name].device) for name, tensor in written.items()]
-    for name, is_finite in zip(written, torch.stack(finite).tolist() if finite else (), strict=True):
-        if not is_finite:
-            raise PluginError(f"{where}: gave NaN or infinity in {name!r}. No weight was changed.")
-
-
-def _carry_optimizer_state_(population: Population, pair: Pair, source: _Source, policy: str) -> None:
-    """What happens to the optimizer's state of a rewritten genome: ``keep`` it, ``reset`` it, or ``copy`` the source's."""
-    if policy == "keep":
-        return
-    for slot in population.slots:
-        if slot.role != "optimizer":
-            continue
-        if policy == "reset":
-            population.row(pair.target, slot.name).zero_()
-        elif pair.source != pair.target:
-            population.row(pair.target, slot.name).copy_(source.tensor(slot.name))
-    if policy == "reset":
-        population.individuals[pair.target].counters = {}
-    else:
-        population.individuals[pair.target].counters = dict(source.individual.counters)

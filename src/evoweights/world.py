@@ -1,11 +1,14 @@
 """All that evolves in a run, and its way into a checkpoint and back."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from torch import Tensor
 
+from evoweights.ledger.costs import UNKNOWN, Costs, Measured
+from evoweights.ledger.energy import EnergyMeter
+from evoweights.ledger.memory import peak_memory_bytes
 from evoweights.mounted import Mounted
 from evoweights.population import WEIGHTS, Population
 from evoweights.progress import Progress
@@ -14,12 +17,17 @@ from evoweights.scoring import Champion
 
 @dataclass
 class World:
-    """The population, the live module, the best individual so far, and how far the run has come."""
+    """The population, the live module, the best individual so far, how far the run has come and what it has cost.
+
+    ``meter`` has the energy since this process began to work on it, ``earlier`` what was measured before.
+    """
 
     population: Population
     mounted: Mounted
     progress: Progress = field(default_factory=Progress)
     champion: Champion | None = None
+    meter: EnergyMeter = field(default_factory=EnergyMeter)
+    earlier: Measured = field(default_factory=Measured)
     _saved_champion: int | None = None
 
     def files(self) -> dict[str, Callable[[], Mapping[str, Tensor]]]:
@@ -39,6 +47,24 @@ class World:
         state = shared.weights.nbytes + sum(slot.nbytes for slot in shared.slots.values())
         return self.population.nbytes + state + self.mounted.own.weights.nbytes + shared.weights.nbytes
 
+    def measured(self) -> Measured:
+        """What was measured so far."""
+        return self.earlier + Measured(self.mounted.moved, self.meter.joules())
+
+    def costs(self, tokens_per_batch: int) -> Costs:
+        """What the run has cost so far."""
+        progress, measured = self.progress, self.measured()
+        return Costs(
+            tokens=progress.batches * tokens_per_batch,
+            flops=progress.flops,
+            evaluation_flops=progress.evaluation_flops,
+            credit_flops=progress.credit_flops,
+            seconds=progress.seconds,
+            bytes_moved=measured.bytes_moved,
+            peak_memory_bytes=peak_memory_bytes(str(self.mounted.own.weights.device)),
+            joules=measured.joules,
+        )
+
     def unchanged(self) -> set[str]:
         """The files that are the same as in the last checkpoint."""
         rows = {_file(row) for row in range(self.population.size) if row not in self.population.unsaved}
@@ -56,6 +82,7 @@ class World:
             "layout": self.population.layout.fingerprint,
             "shared_layout": self.mounted.shared.layout.fingerprint,
             "progress": self.progress.state(),
+            "measured": asdict(self.measured()),
             "population": self.population.state(),
             "shared_counters": dict(self.mounted.shared.counters),
             "champion": self.champion and self.champion.facts(),
@@ -70,6 +97,7 @@ class World:
         self.population.layout.check(state["layout"], where="checkpoint")
         self.mounted.shared.layout.check(state["shared_layout"], where="checkpoint, shared part")
         self.progress = Progress.from_state(state["progress"])
+        self.earlier = Measured(**state["measured"]) if "measured" in state else UNKNOWN  # 0.1 did not measure
         self.population.load_state(state["population"])
         for row in range(self.population.size):
             self.population.restore(row, tensors(_file(row)))

@@ -46,6 +46,9 @@ def test_all_commands_are_there() -> None:
             "validate",
             "status",
             "verify",
+            "report",
+            "compare",
+            "ablate",
             "export",
             "generate",
             "replay",
@@ -60,7 +63,7 @@ def test_nothing_that_needs_no_torch_imports_it() -> None:
     lines = [["--help"], ["--version"], [], ["plugins"], ["plugins", "--json"], ["operators"], ["operators", "--json"]]
     lines += [[command, "--help"] for command in COMMANDS]
     lines += [["validate", "small.yaml", "--schema-only"], ["run", "none.yaml"], ["run", "small.yaml", "seed=x"]]
-    lines += [["status", "none"], ["verify", "none"], ["resume", "none"], ["no-such-command"]]
+    lines += [["status", "none"], ["verify", "none"], ["resume", "none"], ["report", "none"], ["no-such-command"]]
     script = [sys.executable, "-c", WITHOUT_TORCH]
     done = subprocess.run(
         script, input=json.dumps(lines), env=environment(), capture_output=True, text=True, check=True
@@ -68,7 +71,7 @@ def test_nothing_that_needs_no_torch_imports_it() -> None:
     codes, culprit = json.loads(done.stdout)
     assert culprit is None
     # Without a command the help is shown, and that is a usage error for typer.
-    expected = [2 if each in ([], *lines[-6:]) else 0 for each in lines]
+    expected = [2 if each in ([], *lines[-7:]) else 0 for each in lines]
     assert codes == expected
 
 

@@ -117,7 +117,7 @@ def test_a_kind_that_a_plugin_opened_can_be_listed(evoweights: CommandLine) -> N
     assert "Components of kind cushion: what is under something (mine" in shown and "cushion soft" in shown
     assert "operator" not in shown
     outcome = evoweights("operators", "--kind", "cushoin", "--plugin", "./mine.py")
-    assert outcome.code == 2 and "Did you mean 'cushion'? Known: cushion, " in outcome.err
+    assert outcome.code == 2 and "Did you mean 'cushion'? Known: control, cushion, " in outcome.err
     assert all(each in outcome.err for each in KINDS)
 
 

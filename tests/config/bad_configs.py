@@ -31,7 +31,7 @@ BAD: dict[str, Bad] = {
         plus("generatons: 3\n"),
         (
             "bad.yaml:4: generatons: unknown key. Did you mean 'generations'? Known: backend, "
-            "checkpoint, device, evaluate, generations, improve, name, observers, optimizer_state, "
+            "checkpoint, controls, credit, device, evaluate, generations, improve, name, observers, optimizer_state, "
             "output, plugins, population, preset, seed, select, task, turn, vary."
         ),
     ),
@@ -343,7 +343,7 @@ BAD: dict[str, Bad] = {
     "override of unknown key": Bad(
         GOOD,
         (
-            "command line: sed: unknown key. Did you mean 'seed'? Known: backend, checkpoint, device, "
+            "command line: sed: unknown key. Did you mean 'seed'? Known: backend, checkpoint, controls, credit, device, "
             "evaluate, generations, improve, name, observers, optimizer_state, output, plugins, "
             "population, preset, seed, select, task, turn, vary."
         ),

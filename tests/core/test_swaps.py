@@ -137,3 +137,24 @@ def test_the_parameters_of_the_module_stay_where_they_are() -> None:
     for index in (0, 1, 2, 0):
         machine.turn(index, (index + 1) % SIZE)
     assert machine.weights.data_ptr() == place
+
+
+def test_every_byte_between_rows_and_buffers_is_counted_once() -> None:
+    """Beside the main stream, what is fetched ahead counts when it is taken, also what was fetched in vain."""
+    row = GENES * 4 * (1 + len(SLOTS))
+    for machine in (Machine(lambda weights, slots: PlainSwaps()), Machine(beside(Early()))):
+        load = lambda index, it=machine: it.swaps.load_(it.weights, it.slots, it.rows, index)  # noqa: E731
+        assert load(0) == row
+        machine.swaps.expect(machine.rows, 1)
+        assert machine.swaps.store(machine.weights, machine.slots, machine.rows, 0) == row
+        assert load(1) == row
+        machine.swaps.expect(machine.rows, 2)
+        machine.rewrite(2, kept=SLOTS)
+        again = 0 if isinstance(machine.swaps, PlainSwaps) else GENES * 4
+        assert load(2) == row + again
+
+
+def test_memory_that_is_one_and_the_same_is_not_moved() -> None:
+    rows = Rows({WEIGHTS: torch.float32}, 1, GENES, home="host", device=torch.device("cpu"), folder=Path(), only={})
+    swaps, own = PlainSwaps(), rows.row(0)
+    assert swaps.load_(own, {}, rows, 0) == swaps.store(own, {}, rows, 0) == 0

@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+import torch._dynamo  # noqa: F401 (counting FLOPs loads it: once here, not in every child)
+
 from engine_runs import config_in, population_digest
 from evoweights.runs import session
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from engine_runs import config_in
+from evoweights.ledger.memory import peak_memory_bytes
 from evoweights.runs import session
-from evoweights.runs.environment import peak_memory_bytes
 
 GENES = 4_000_000
 

@@ -192,6 +192,13 @@ def test_a_nan_fitness_never_wins_leads_or_trains(tmp_path: Path) -> None:
     assert result.best_row not in failed
 
 
+def test_a_run_that_never_had_a_finite_loss_is_advised_to_look_at_what_gives_it(tmp_path: Path) -> None:
+    """No learning rate is to blame before the first step."""
+    with pytest.raises(DivergedError, match="look at the data, or at what gives the loss or reward, first") as caught:
+        _run(tmp_path, Scripted(is_bad=lambda value: True))
+    assert "learning rate" not in str(caught.value)
+
+
 def _start_sizes(folder: Path) -> list[float]:
     (folder / "probe").mkdir()
     probe = config_in(folder / "probe", vary=[], improve=[], generations=1)
@@ -239,7 +246,7 @@ def test_a_component_that_breaks_its_contract_is_named_with_its_place(tmp_path: 
     with pytest.raises(PluginError, match=message) as caught:
         session.run(dataclasses.replace(config_in(tmp_path, vary=[]), task=_settings_of(task)))
     assert caught.value.exit_code == 5
-    assert any(file in str(caught.value) for file in ("test_loop.py", "training.py", "scoring.py"))
+    assert any(file in str(caught.value) for file in ("test_loop.py", "task.py", "training.py", "scoring.py"))
 
 
 def test_a_fitness_that_is_a_tensor_or_a_numpy_number_is_taken_as_a_number(tmp_path: Path) -> None:

@@ -71,11 +71,12 @@ def _run(folder: Path, watch: Watch, **top: Any) -> None:
 
 
 def _records(folder: Path) -> list[Any]:
-    """Everything recorded but times."""
+    """Everything recorded but times, and what else is spent again for what had to be done twice."""
+    spent = ("seconds", "bytes_moved", "peak_memory_bytes", "joules")
 
     def timeless(value: Any) -> Any:
         if isinstance(value, dict):
-            return {key: timeless(each) for key, each in value.items() if key != "seconds"}
+            return {key: timeless(each) for key, each in value.items() if key not in spent}
         return [timeless(each) for each in value] if isinstance(value, list) else value
 
     run = folder / "runs" / "digits"

@@ -264,6 +264,9 @@ ids = torch.arange(33).remainder(50000)[None]
 subset = Told(lambda module: sequence_losses(module, ids[:, :-1], ids[:, 1:])).draw(found)
 
 def peak(run):
+    return min(once(run) for _ in range(3))  # what else the process does may add to one
+
+def once(run):
     run()
     gc.collect(); ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")

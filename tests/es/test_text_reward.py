@@ -13,6 +13,7 @@ from low_rank_cases import PLACE, explicit_scores, members, mounted
 
 from engine_runs import config_in
 from evoweights.errors import EvoweightsError, PluginError, UsageError
+from evoweights.ledger.counting import flops_of
 from evoweights.runs import session
 from evoweights.runs.planning import estimate
 from evoweights.seeds import Noise, seeded
@@ -370,3 +371,12 @@ def test_gradient_steps_are_refused_with_the_way_out(tmp_path, folder, call) -> 
     with pytest.raises(EvoweightsError, match=r"a text_reward has no gradient\. Use .*name: es") as caught:
         call(config)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("new_tokens", [1, 5, 999])
+def test_what_is_written_is_what_its_flops_are_of(open_task, new_tokens):
+    """All prompts are of one length, and no text ends before its time."""
+    task = open_task(prompts=["a gene", "b gene", "c gene"], new_tokens=new_tokens, batch=2)
+    module = sharp(task)
+    assert task.flops(module) == flops_of(lambda: task.scores(module, task.batch(0)))
+    assert task.evaluation_flops(module) == flops_of(lambda: task.evaluate(module))

@@ -201,13 +201,13 @@ def test_counters_that_are_shared_are_noticed(monkeypatch):
     """G03."""
     from evoweights import variation
 
-    true = variation._carry_optimizer_state_
+    true = variation.carry_optimizer_state_
 
     def sharing(population, pair, source, policy):
         true(population, pair, source, policy)
         population.individuals[pair.target].counters = population.individuals[pair.source].counters
 
-    monkeypatch.setattr(variation, "_carry_optimizer_state_", sharing)
+    monkeypatch.setattr(variation, "carry_optimizer_state_", sharing)
     with pytest.raises(AssertionError):
         check.aliasing(Crossover(scope="all"), "reference", Draw(awkward_layout(torch.float32)))
 

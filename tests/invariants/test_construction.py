@@ -24,8 +24,9 @@ BASE = {
     "vary": [],
     "select": {"name": "best"},
     "observers": [],
+    "controls": [],
 }
-PLACES = {"operator": "vary", "observer": "observers"}
+PLACES = {"operator": "vary", "observer": "observers", "control": "controls"}
 every_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda each: f"{each.kind}-{each.name}")
 
 

@@ -26,9 +26,10 @@ from operators_under_test import registered
 from populations import BACKENDS, CPU, bits
 from strategies import DTYPES, genes_of
 
-SEARCHERS = "evoweights_evotorch"
-"""EvoTorch's searchers keep tensors of other shapes; tests/searchers holds them to the same rules."""
-IMPROVERS = [each.component() for each in registered().entries("improve") if each.provider != SEARCHERS]
+ELSEWHERE = ("evoweights_evotorch", "evoweights_est")
+"""EvoTorch's searchers keep tensors of other shapes, subnetworks are those of language models; tests/searchers and tests/est hold
+them to the same rules."""
+IMPROVERS = [each.component() for each in registered().entries("improve") if each.provider not in ELSEWHERE]
 every_improver = pytest.mark.parametrize("improver", IMPROVERS, ids=lambda each: each.name)
 every_target = pytest.mark.parametrize("backend", BACKENDS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)

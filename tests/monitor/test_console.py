@@ -8,7 +8,9 @@ import pytest
 
 from evoweights import hookspecs
 from evoweights.errors import RunStopped
+from evoweights.ledger.credit import credit_of
 from evoweights_monitor.console import ConsoleProgress
+from evoweights_monitor.formats import flops_text
 from evoweights_monitor.panel import SHOWN, panel, shown_rows
 from evoweights_monitor.progress import Progress
 from evoweights_monitor.screen import Screen
@@ -154,9 +156,10 @@ def test_the_end_shows_every_expert_the_cost_the_sample_and_what_is_next(
     assert "to compare: unigram entropy 5.4300" in lines
     assert "4,096,000 tokens in 1:02:03 (1,100 tokens/s while training), peak memory 2.00 GiB" in lines
     assert "He [bold]said[/bold] ?[2J so" in lines
-    assert lines[-3:] == [
+    assert lines[-4:] == [
         f"evoweights generate {info.folder}",
         f"evoweights export {info.folder}",
+        f"evoweights report {info.folder}",
         f"tensorboard --logdir {info.folder / 'tb'}",
     ]
 
@@ -263,3 +266,59 @@ def test_the_component_receives_a_run_through_pluggy(make_info, make_generation,
     assert "generation 0 (1/40)" in out
     assert "demo finished." in out
     assert observer == ConsoleProgress()
+
+
+def test_the_end_says_what_was_computed_and_moved_as_far_as_it_is_known(make_info, make_result, make_console, text_of):
+    ledger = {"flops": 3_456_000_000_000, "evaluation_flops": 999_600, "bytes_moved": 2**31, "joules": 360_000.0}
+    for unknown, missing in ((None, ""), ("joules", "Wh"), ("flops", "TFLOP"), ("bytes_moved", "moved")):
+        console = make_console(terminal=False, width=200)
+        values = {name: None if name == unknown else value for name, value in ledger.items()}
+        Screen(make_info(), console, quiet=False).finish(dataclasses.replace(make_result(), ledger=values))
+        text = text_of(console)
+        facts = {
+            "TFLOP": "3.46 TFLOP of training",
+            "MFLOP": "1 MFLOP of measuring",
+            "moved": "2.00 GiB moved",
+            "Wh": "100.0 Wh",
+        }
+        for name, fact in facts.items():
+            assert (fact in text) == (name != missing)
+    console = make_console(terminal=False)
+    Screen(make_info(), console, quiet=False).finish(make_result())
+    assert "FLOP" not in text_of(console)
+
+
+def test_the_end_says_of_each_operator_whether_it_helps(make_info, make_result, make_console, text_of):
+    changes = {
+        "0-pso": [0.5, 0.6, 0.55],
+        "1-crossover": [-0.5, -0.6, -0.55],
+        "2-mutation": [0.1, -0.1],
+        "3-mix": [0.25],
+    }
+    lines = [{"operators": [label], "losses": [1.0, 1.0 + each]} for label, some in changes.items() for each in some]
+    result = dataclasses.replace(make_result(), credit=credit_of(lines))
+    console = make_console(terminal=False, width=80)
+    Screen(make_info(), console, quiet=False).finish(result)
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in lines_of(text_of(console)) if "-" in line[:6]}
+    assert rows["0-pso"] == "3 +0.5500 +- 0.1242 0.0500 hurts"
+    assert rows["1-crossover"] == "3 -0.5500 +- 0.1242 0.0500 helps"
+    assert rows["2-mutation"].endswith("0.1414 no difference seen")
+    assert rows["3-mix"] == "1 +0.2500 - applied once"
+    console = make_console(terminal=False)
+    Screen(make_info(), console, quiet=False).finish(make_result())
+    assert "operator" not in text_of(console)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 FLOP"),
+        (999, "999 FLOP"),
+        (1000, "1 kFLOP"),
+        (999_499, "999 kFLOP"),
+        (999_500, "1 MFLOP"),
+        (10**25, "1e+07 EFLOP"),
+    ],
+)
+def test_flops_have_one_to_three_digits_before_the_point(count, text):
+    assert flops_text(count) == text

@@ -1,3 +1,4 @@
+import dataclasses
 import logging
 import math
 import shutil
@@ -137,3 +138,18 @@ def test_a_folder_that_cannot_be_made_costs_one_warning_and_not_the_run(make_inf
         hook = start(info)
         hook.generation_finished(info=info, record=make_generation(0))
     assert len(caplog.records) == 1
+
+
+def test_the_ledger_and_the_credit_of_operators_are_written(make_info, make_generation):
+    info = make_info()
+    hooks = start(info)
+    record = make_generation(0)
+    ledger = {"tokens": 8, "flops": 9, "seconds": 1.0, "bytes_moved": None, "peak_memory_bytes": 5, "joules": 2.5}
+    losses = [(3.0, 2.0, 2.5), (3.0, 1.0, 1.25)]
+    varied = tuple(dataclasses.replace(each, losses=some) for each, some in zip(record.varied, losses, strict=True))
+    hooks.generation_finished(info=info, record=dataclasses.replace(record, ledger=ledger, varied=varied))
+    events = read(info.folder)
+    assert series(events, "ledger/flops") == [(0, 9.0)] and series(events, "ledger/joules") == [(0, 2.5)]
+    assert series(events, "credit/pso") == [(0, -1.5)] and series(events, "credit/crossover") == [(0, 0.375)]
+    tags = {tag for tag in events.Tags()["scalars"] if tag.startswith("ledger/")}
+    assert tags == {"ledger/tokens", "ledger/flops", "ledger/joules"}

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from evoweights.cli import doctor, extensions, individuals, kernels, looking, replaying, running
+from evoweights.cli import comparing, doctor, extensions, individuals, kernels, looking, replaying, reporting, running
 
 EXIT_CODES = """\b
 Exit codes:
@@ -51,6 +51,7 @@ def _options(
 for _command in (
     *(running.run, running.resume, running.validate),
     *(looking.status, looking.verify),
+    *(reporting.report, comparing.compare, comparing.ablate),
     *(individuals.export, individuals.generate, replaying.replay),
     *(extensions.plugins, extensions.operators),
     doctor.doctor,

@@ -1,14 +1,15 @@
 """The commands that start, continue and plan runs."""
 
 import dataclasses
-import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evoweights.cli.comparison import say_comparison
 from evoweights.cli.loading import load_torch
+from evoweights.cli.observing import quieted, warn_on_stderr
 from evoweights.cli.options import (
     AllowEnv,
     ConfigFile,
@@ -27,6 +28,7 @@ from evoweights.cli.units import duration_text, size_text
 
 if TYPE_CHECKING:
     from evoweights.config.run_config import RunConfig, Scheduled
+    from evoweights.runs.controls import Planned
     from evoweights.runs.estimate import Estimate
 
 
@@ -45,14 +47,15 @@ def run(
     loaded = read_config(
         config, overrides, profile=profile, name=name, output=output, device=device, allow_env=allow_env
     )
-    _carry_out(loaded, fresh=fresh, quiet=quiet)
+    _carry_out(loaded, fresh=fresh, quiet=quiet, allow_env=allow_env or [])
 
 
 def resume(run: RunFolder, device: Device = None, allow_env: AllowEnv = None, quiet: Quiet = False) -> None:
     """Continue an unfinished run, given its folder."""
     folder = run.resolve()
     with where_it_was_started(folder):
-        _carry_out(_loaded(folder, device=device, allow_env=allow_env), fresh=False, quiet=quiet)
+        loaded = _loaded(folder, device=device, allow_env=allow_env)
+        _carry_out(loaded, fresh=False, quiet=quiet, allow_env=allow_env or [])
 
 
 def _loaded(folder: Path, *, device: str | None, allow_env: list[str] | None) -> "RunConfig":
@@ -93,34 +96,47 @@ def validate(
     say_rows(_plan(loaded))
     if not schema_only:
         load_torch()
+        from evoweights.runs import controls
         from evoweights.runs.planning import estimate
 
+        controls.plan(loaded, loaded.controls, allow_env=allow_env or [], left_out=say)
         say_rows(estimate_rows(estimate(loaded)))
 
 
-def _carry_out(config: "RunConfig", *, fresh: bool, quiet: bool) -> None:
+def _carry_out(config: "RunConfig", *, fresh: bool, quiet: bool, allow_env: list[str]) -> None:
+    """The run, and if its configuration names controls, those and the comparison with them."""
     load_torch()
-    from evoweights.runs import session
+    from evoweights.runs import controls, session
+    from evoweights.storage.run_dir import RunFinished
 
-    if quiet:
-        config = _quieted(config)
-    logger = logging.getLogger("evoweights")
-    logger.setLevel(logging.INFO)
-    # Python's own last resort: warnings to whatever stderr is at that moment, so that a live panel can step aside.
-    if logging.lastResort is not None:
-        logger.addHandler(logging.lastResort)
-    session.run(config, fresh=fresh)
+    # Before the run: whatever is wrong with a control is better known now.
+    beside = controls.plan(config, config.controls, allow_env=allow_env, left_out=say)
+    warn_on_stderr()
+    shown = quieted(config) if quiet else config
+    try:
+        folder = session.run(shown, fresh=fresh).folder
+    except RunFinished as error:
+        if not beside:
+            raise
+        say(str(error))
+        folder = config.output / config.name
+    if beside:
+        _compare_with(dataclasses.replace(config, name=folder.name), beside)
 
 
-def _quieted(config: "RunConfig") -> "RunConfig":
-    """The run with every observer that has a setting ``quiet`` made so."""
-    from evoweights.config.loading import with_observers
+def _compare_with(config: "RunConfig", beside: "list[Planned]") -> None:
+    """Carry out the controls of a run that is done, in folders beside its own, and say what the comparison says."""
+    from evoweights.runs.controls import Planned, carry_out, compared
 
-    def quieted(observer: Any) -> Any:
-        names = [each.name for each in dataclasses.fields(observer)]
-        return dataclasses.replace(observer, quiet=True) if "quiet" in names else observer
-
-    return with_observers(config, [quieted(each) for each in config.observers])
+    runs = [Planned(config.name, config)]
+    for each in beside:
+        # The run may have got another name than its configuration says.
+        runs.append(Planned(each.label, dataclasses.replace(each.config, name=f"{config.name}-{each.label}")))
+        say()
+        say(f"control {each.label}: {runs[-1].folder}")
+        carry_out(dataclasses.replace(runs[-1], config=quieted(runs[-1].config)))
+    say()
+    say_comparison(compared(runs))
 
 
 def _plan(config: "RunConfig") -> list[tuple[str, str]]:
@@ -138,7 +154,7 @@ def _plan(config: "RunConfig") -> list[tuple[str, str]]:
         ),
         ("select", config.select.name),
     ]
-    return rows
+    return rows + ([("controls", ", ".join(each.name for each in config.controls))] if config.controls else [])
 
 
 def _phases(entries: "Sequence[Scheduled]") -> str:

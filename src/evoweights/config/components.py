@@ -10,19 +10,21 @@ from typing import Any
 
 from evoweights.catalog import Catalog, Entry
 from evoweights.config.interpolation import Interpolations, has_interpolation, leaves
-from evoweights.config.run_config import SEVERAL, SINGLE
+from evoweights.config.run_config import BY_NAME, SEVERAL, SINGLE
 from evoweights.config.schema import Setting, convert, fill, settings_of, show
 from evoweights.config.source import Source
 from evoweights.errors import PluginError, UsageError
 
 
 def spell_out(values: Mapping[str, Any], catalog: Catalog, *, name_defaults: bool = False) -> None:
-    """Make mappings of all parts that are given by name alone, so that settings can be put beside the name.
+    """Make mappings of all components that are given by name alone, so that settings can be put beside the name.
 
     ``name_defaults`` True also gives every mapping without a name that of the default component.
     """
     for key, kind in {**SINGLE, **SEVERAL}.items():
         given = values.get(key)
+        if key in BY_NAME and isinstance(given, list):
+            given[:] = [{"name": each} if isinstance(each, str) else each for each in given]
         for each in given if isinstance(given, list) else [given]:
             _spell_out_parts(each, catalog, kind, default="", name_defaults=name_defaults)
 

@@ -94,10 +94,11 @@ def _assemble(source: Source, overrides: Sequence[str], *, folder: Path, allow_e
     spell_out(source.values, plugins.catalog)
     _put_preset_under(source, plugins.catalog)
     source.put_under(DEFAULTS, origin="default")
+    spell_out(source.values, plugins.catalog)
     for each in overrides:
         if not _is_early(each):
-            spell_out(source.values, plugins.catalog)
             source.override(each)
+            spell_out(source.values, plugins.catalog)
     filled = _fill(source, plugins.catalog)
     values = _convert(source, filled, plugins.catalog, Interpolations(filled, allow_env=allow_env))
     source.raise_problems()

@@ -13,8 +13,11 @@ from evoweights.plugins.loading import Hooks, Plugins
 SINGLE = {"task": "task", "population": "population", "turn": "turn", "select": "select"}
 """Sections that hold one component, with its kind in the catalog."""
 
-SEVERAL = {"improve": "improve", "vary": "operator", "observers": "observer"}
+SEVERAL = {"improve": "improve", "vary": "operator", "observers": "observer", "controls": "control"}
 """Sections that hold a list of components."""
+
+BY_NAME = ("controls",)
+"""Those of them whose entries may be a name alone."""
 
 DEFAULTS: Mapping[str, Any] = {
     "turn": {"name": "round_robin"},
@@ -22,6 +25,7 @@ DEFAULTS: Mapping[str, Any] = {
     "vary": [],
     "select": {"name": "best"},
     "observers": [{"name": "console"}, {"name": "tensorboard"}],
+    "controls": [],
 }
 """What a configuration says without saying it."""
 
@@ -54,6 +58,9 @@ class RunSettings:
         "what happens to an individual's optimizer moments when an operator rewrites its weights",
         choices=("keep", "reset", "copy"),
     )
+    credit: bool = setting(
+        True, "measure on one batch what every operator does to the loss of whom it rewrites; slows the vary phase"
+    )
     preset: str | None = setting(None, "a named partial configuration that this one is put over")
     plugins: list[str] = setting([], "plugins to load: names, names with versions, or .py files next to this file")
 
@@ -79,7 +86,7 @@ GROUPS: Mapping[str, type] = {"evaluate": Evaluation, "checkpoint": Checkpointin
 
 ORDER = (
     *(each.name for each in fields(RunSettings)),
-    *("task", "population", "turn", "improve", "vary", "select", "evaluate", "checkpoint", "observers"),
+    *("task", "population", "turn", "improve", "vary", "select", "evaluate", "checkpoint", "observers", "controls"),
 )
 """Every key at the top of a configuration, in the order in which it is written."""
 
@@ -124,6 +131,7 @@ class RunConfig:
     device: str
     backend: str
     optimizer_state: str
+    credit: bool
     preset: str | None
     task: Any
     population: Any
@@ -134,6 +142,7 @@ class RunConfig:
     evaluate: Evaluation
     checkpoint: Checkpointing
     observers: tuple[Any, ...]
+    controls: tuple[Any, ...]
     text: str
     overrides: tuple[str, ...]
     plugins: Plugins

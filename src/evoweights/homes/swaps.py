@@ -39,19 +39,21 @@ class Swaps(Protocol):
         """Prepare for the individual that is probably loaded next."""
         ...
 
-    def load_(self, weights: Tensor, slots: dict[str, Tensor], rows: Rows, index: int) -> None:
-        """Fill the buffers; ``slots`` may be given other tensors."""
+    def load_(self, weights: Tensor, slots: dict[str, Tensor], rows: Rows, index: int) -> int:
+        """Fill the buffers; ``slots`` may be given other tensors. The bytes that came from the rows since the last time."""
         ...
 
-    def store(self, weights: Tensor, slots: dict[str, Tensor], rows: Rows, index: int) -> None:
-        """Copy the buffers home."""
+    def store(self, weights: Tensor, slots: dict[str, Tensor], rows: Rows, index: int) -> int:
+        """Copy the buffers home; the bytes that go there."""
         ...
 
 
-def copy_(target: Tensor, source: Tensor) -> None:
-    """Copy, unless both are one memory: then nothing is written."""
-    if target.data_ptr() != source.data_ptr():
-        target.copy_(source)
+def copy_(target: Tensor, source: Tensor) -> int:
+    """Copy and give the number of bytes, unless both are one memory: then nothing is written."""
+    if target.data_ptr() == source.data_ptr():
+        return 0
+    target.copy_(source)
+    return target.nbytes
 
 
 @final
@@ -63,17 +65,13 @@ class PlainSwaps:
     def expect(self, rows: Rows, index: int) -> None:
         """Nothing to do."""
 
-    def load_(self, weights: Tensor, slots: dict[str, Tensor], rows: Rows, index: int) -> None:
+    def load_(self, weights: Tensor, slots: dict[str, Tensor], rows: Rows, index: int) -> int:
         """Copy everything in."""
-        copy_(weights, rows.row(index))
-        for name, slot in slots.items():
-            copy_(slot, rows.row(index, name))
+        return sum(copy_(each, rows.row(index, name)) for name, each in {WEIGHTS: weights, **slots}.items())
 
-    def store(self, weights: Tensor, slots: dict[str, Tensor], rows: Rows, index: int) -> None:
+    def store(self, weights: Tensor, slots: dict[str, Tensor], rows: Rows, index: int) -> int:
         """Copy everything home."""
-        copy_(rows.row(index), weights)
-        for name, slot in slots.items():
-            copy_(rows.row(index, name), slot)
+        return sum(copy_(rows.row(index, name), each) for name, each in {WEIGHTS: weights, **slots}.items())
 
 
 @final
@@ -91,6 +89,7 @@ class SideSwaps:
         self._fetched: dict[tuple[int, str], int] = {}
         self._arrived: Event | None = None
         self._written: Event | None = None
+        self._fetched_bytes = 0
 
     def expect(self, rows: Rows, index: int) -> None:
         """Fetch an individual into the second set."""
@@ -98,10 +97,12 @@ class SideSwaps:
         self.side.follow()
         for name, buffer in self._spare.items():
             self.side.copy_(buffer, rows.row(index, name))
+            self._fetched_bytes += buffer.nbytes
         self._arrived = self.side.event()
 
-    def load_(self, weights: Tensor, slots: dict[str, Tensor], rows: Rows, index: int) -> None:
+    def load_(self, weights: Tensor, slots: dict[str, Tensor], rows: Rows, index: int) -> int:
         """Take what has been fetched and is still as it was; copy the rest."""
+        moved, self._fetched_bytes = self._fetched_bytes, 0
         for event in (self._arrived, self._written):  # buffers that were being read home may be written below
             if event is not None:
                 event.wait()
@@ -112,9 +113,11 @@ class SideSwaps:
             else:
                 target = weights if name == WEIGHTS else slots[name]
                 target.copy_(self._spare[name] if is_here else rows.row(index, name))
+                moved += 0 if is_here else target.nbytes
         self._fetched, self._arrived, self._written = {}, None, None
+        return moved
 
-    def store(self, weights: Tensor, slots: dict[str, Tensor], rows: Rows, index: int) -> None:
+    def store(self, weights: Tensor, slots: dict[str, Tensor], rows: Rows, index: int) -> int:
         """Copy weights home at once, as operators want them; slots go on the side."""
         rows.row(index).copy_(weights)
         self.side.follow()
@@ -122,6 +125,7 @@ class SideSwaps:
             self.side.copy_(rows.row(index, name), slot)
         self._written = self.side.event()
         rows.write_later(index, slots, self._written)
+        return weights.nbytes + sum(slot.nbytes for slot in slots.values())
 
 
 @final

@@ -28,6 +28,7 @@ BUILT_IN = (
         "evoweights_lm",
         "evoweights_eoe",
         "evoweights_es",
+        "evoweights_est",
         "evoweights_evotorch",
         "evoweights_toy",
         "evoweights_monitor",

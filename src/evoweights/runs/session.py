@@ -16,10 +16,13 @@ from evoweights.contract import calling, chosen_turn
 from evoweights.engine import Engine
 from evoweights.errors import EvoweightsError, RunStopped, UsageError
 from evoweights.founding import found
+from evoweights.ledger.energy import energy_meter
 from evoweights.mounted import Mounted
 from evoweights.population import Population
-from evoweights.records import IndividualSummary, RunInfo, RunResult
-from evoweights.runs.environment import environment, peak_memory_bytes
+from evoweights.records import RunInfo, RunResult
+from evoweights.runs.environment import environment
+from evoweights.runs.notes import note_info, note_result
+from evoweights.runs.result import result_of
 from evoweights.runs.same_task import fingerprint_of, refuse_other_task
 from evoweights.runs.stopping import StopRequest, stop_on_signals
 from evoweights.seeds import Noise
@@ -85,10 +88,11 @@ def run(config: RunConfig, *, fresh: bool = False) -> RunResult:
     with folder, _log_to(folder.log_path), stop_on_signals() as stop:
         engine = open_engine(config, folder, device, stop, here)
         _LOG.info("started at generation %d", engine.info.first_generation)
+        note_info(folder.folder, engine.info)
         engine.hooks.call("run_started", info=engine.info)
         try:
             engine.to_end()
-            result = _result(engine)
+            result = result_of(engine)
         except KeyboardInterrupt as error:
             stopped = RunStopped(
                 "Stopped at once by a second Ctrl-C, without waiting for a checkpoint; what was done since the last one is "
@@ -101,6 +105,7 @@ def run(config: RunConfig, *, fresh: bool = False) -> RunResult:
             _end_early(engine, error)
             raise
         engine.hooks.call("run_finished", info=engine.info, result=result)
+        note_result(folder.folder, result)
         _LOG.info("finished: individual %d is best, loss %.6f", result.best_row, result.best_fitness)
         folder.finish(f"best: individual {result.best_row}, loss {result.best_fitness:.6f}")
         shutil.rmtree(folder.folder / "population", ignore_errors=True)
@@ -126,7 +131,7 @@ def open_engine(
     """
     task = open_task(config, folder.folder, device)
     population, mounted = found_population(config, task, device, folder.folder / "population")
-    world = World(population, mounted)
+    world = World(population, mounted, meter=energy_meter(str(device)))
     checkpoint, fingerprint = folder.checkpoints.latest(), fingerprint_of(task)
     if checkpoint is not None:
         refuse_other_task(checkpoint.state.get("task"), fingerprint, where=str(checkpoint.folder))
@@ -200,34 +205,6 @@ def total_steps(config: RunConfig, size: int) -> int:
         active = (each.component for each in config.improve if each.is_active(generation))
         count += len(turn.rows) * sum(each.steps if turn.steps is None else turn.steps for each in active)
     return count
-
-
-def _result(engine: Engine) -> RunResult:
-    champion, world = engine.world.champion, engine.world
-    assert champion is not None  # at least one individual is healthy, so one was crowned
-    table = tuple(
-        IndividualSummary(row, each.id, each.start, each.fitness, each.turns, row == champion.row)
-        for row, each in enumerate(world.population.individuals)
-    )
-    champion.load_into_(world.mounted)
-    with calling(f"task {engine.config.task.name}: sample"):
-        sample = engine.task.sample(world.mounted.module)
-    tokens = world.progress.batches * engine.task.tokens_per_batch
-    return RunResult(
-        table=table,
-        best_row=champion.row,
-        best_fitness=champion.fitness,
-        best_generation=champion.generation,
-        tokens=tokens,
-        seconds=world.progress.seconds,
-        tokens_per_second=tokens / max(world.progress.improve_seconds, 1e-9),
-        peak_memory_bytes=peak_memory_bytes(engine.info.device),
-        sample=sample,
-        references=dict(engine.info.references),
-        generates=engine.task.generates,
-        exports=engine.task.exports,
-        evaluations=world.progress.evaluations,
-    )
 
 
 @contextmanager

@@ -186,6 +186,10 @@ class RunDirectory:
         """The lines of ``metrics.jsonl``; a line that is just being written is left out."""
         return journal.records(self.folder / METRICS)
 
+    def read_lineage(self) -> Iterator[dict[str, Any]]:
+        """The lines of ``lineage.jsonl``, as in :meth:`read_metrics`."""
+        return journal.records(self.folder / LINEAGE)
+
     def rewind(self, generation: float, step: float) -> None:
         """Drop what was recorded of ``generation`` and later, and of steps after ``step``: it is done again after a resume."""
         with durable.disk_errors(f"{self.folder}"):

@@ -11,6 +11,7 @@ from evoweights.storage.formats import from_json
 from evoweights.storage.run_lock import HOLDER, LOCK
 
 CONFIG, OVERRIDES, ENVIRONMENT = "config.yaml", "overrides.txt", "environment.json"
+INFO, RESULT = "info.json", "result.json"
 METRICS, LINEAGE, STEPS, LOG = "metrics.jsonl", "lineage.jsonl", "steps.jsonl", "log.txt"
 CHECKPOINTS, BEST, TENSORBOARD, TASK, POPULATION = "checkpoints", "best", "tb", "task", "population"
 DONE, FAILED = "DONE", "FAILED"
@@ -22,6 +23,8 @@ _FILES = {
     CONFIG: "Put back an intact copy, or start again beside it with --fresh.",
     OVERRIDES: _NOTE,
     ENVIRONMENT: "Delete it: it is written again when the run continues.",
+    INFO: _NOTE,
+    RESULT: _NOTE,
     METRICS: _RECORD,
     LINEAGE: _RECORD,
     STEPS: _RECORD,
@@ -96,8 +99,9 @@ def read_facts(path: Path) -> dict[str, Any]:
 
 def problems(folder: Path) -> Iterable[tuple[str, str]]:
     """The name of every small file of a run that cannot be read, with what is wrong."""
-    readers = {OVERRIDES: lambda path: read_text(path, may_be_empty=True), ENVIRONMENT: read_facts}
-    for name in (OVERRIDES, ENVIRONMENT, DONE, FAILED):
+    readers = {OVERRIDES: lambda path: read_text(path, may_be_empty=True)}
+    readers |= dict.fromkeys((ENVIRONMENT, INFO, RESULT), read_facts)
+    for name in (OVERRIDES, ENVIRONMENT, INFO, RESULT, DONE, FAILED):
         try:
             if (folder / name).exists():
                 readers.get(name, read_text)(folder / name)

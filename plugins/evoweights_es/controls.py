@@ -1,0 +1,63 @@
+"""What an evolution strategy must beat: blind search with as many evaluations, and, where there is one, the gradient."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from evoweights.catalog import setting
+from evoweights.comparing.control import entries_of, override
+from evoweights.config.run_config import RunConfig
+from evoweights_es.es import EvolutionStrategy
+from evoweights_es.random_search import RandomSearch
+from evoweights_es.text_reward import TextReward
+
+PHASE = ("every", "start", "stop", "steps")
+"""Settings that whatever stands in for the strategy takes over."""
+
+
+@dataclass(frozen=True)
+class BlindSearch:
+    """Random search from as many evaluations of the same noise on the same batches: as many tokens and FLOPs."""
+
+    name: ClassVar[str] = "random_search"
+    source: ClassVar[str] = "evoweights; Rastrigin 1963"
+
+    def applies(self, config: RunConfig) -> bool:
+        """Whether there is an evolution strategy."""
+        return _has_strategy(config)
+
+    def overrides(self, config: RunConfig) -> list[str]:
+        """Random search in the place of every strategy."""
+        taken = (*PHASE, "members", "sigma", "rounding", "perturbation")
+        return [_instead(config, {"name": RandomSearch.name}, taken)]
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """AdamW for as many steps on the same batches: as many tokens, and fewer FLOPs."""
+
+    name: ClassVar[str] = "adamw"
+    source: ClassVar[str] = "evoweights; Loshchilov and Hutter 2019, arXiv 1711.05101"
+
+    learning_rate: float = setting(1.0e-3, "step size", unit="weight per step", minimum=0.0)
+
+    def applies(self, config: RunConfig) -> bool:
+        """Whether there is an evolution strategy, and a task that has a gradient."""
+        return _has_strategy(config) and not isinstance(config.task, TextReward)
+
+    def overrides(self, config: RunConfig) -> list[str]:
+        """AdamW in the place of every strategy."""
+        return [_instead(config, {"name": "adamw", "learning_rate": self.learning_rate}, PHASE)]
+
+
+def _has_strategy(config: RunConfig) -> bool:
+    return any(isinstance(each.component, EvolutionStrategy) for each in config.improve)
+
+
+def _instead(config: RunConfig, improver: Mapping[str, Any], taken: tuple[str, ...]) -> str:
+    """``improver`` in the place of every strategy, with those settings ``taken`` over."""
+    entries = [
+        {**{key: entry[key] for key in taken}, **improver} if entry["name"] == EvolutionStrategy.name else entry
+        for entry in entries_of(config, "improve")
+    ]
+    return override("improve", entries)

@@ -1,0 +1,1 @@
+"""The record phase: what a generation was, as plain values."""
