@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from evoweights_kernels.availability import Availability
+from evoweights_kernels.bodies._limits import saturate
 from evoweights_kernels.bodies.adamw import adamw_scalars
 from evoweights_kernels.body import Argument, GeneKernel, gene_kernel
 from evoweights_kernels.constants import NOISE_SCHEME, TILE
@@ -51,6 +52,7 @@ __all__ = [
     "maximum",
     "minimum",
     "normals",
+    "saturate",
     "sqrt",
     "stream_id",
     "uniforms",

@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from evoweights.catalog import setting
 from evoweights.operators import DIRECTIONS, GeneOperator
-from evoweights_kernels import Gene, Scalar, State, gene_kernel, maximum, minimum, where
+from evoweights_kernels import Gene, Scalar, State, gene_kernel, saturate, where
 
 if TYPE_CHECKING:
     from evoweights.population import Slot
-
-LARGEST = 3.4028234663852886e38
-"""The largest finite float32."""
 
 
 @gene_kernel
@@ -23,10 +20,9 @@ def outer_step(x: Gene, slow: State, velocity: State, momentum: Scalar, rate: Sc
 
     Source: torch.optim.SGD(nesterov=True), Sutskever et al. 2013, on the changes of turns: Douillard et al. 2023.
     """
-    change = where(slow == 0.0, 0.0, maximum(minimum(x - slow, LARGEST), -LARGEST))
-    velocity = maximum(minimum(momentum * velocity + change, LARGEST), -LARGEST)
-    step = rate * maximum(minimum(change + momentum * velocity, LARGEST), -LARGEST)
-    moved = where(slow == 0.0, x, maximum(minimum(slow + step, LARGEST), -LARGEST))
+    change = where(slow == 0.0, 0.0, saturate(x - slow))
+    velocity = saturate(momentum * velocity + change)
+    moved = where(slow == 0.0, x, saturate(slow + rate * saturate(change + momentum * velocity)))
     return moved, moved, velocity
 
 

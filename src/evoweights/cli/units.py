@@ -1,5 +1,7 @@
 """How sizes and durations are written on the command line."""
 
+from evoweights.report.numbers import whole_seconds_text
+
 
 def size_text(count: int) -> str:
     """Bytes in a unit that leaves one to four digits, as in ``1.50 GB`` (a kB is 1,000 bytes)."""
@@ -15,9 +17,4 @@ def duration_text(seconds: float) -> str:
         return f"{seconds * 1e6:.0f} us"
     if seconds < 10:
         return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
-    whole = round(seconds)
-    for size, unit, part, part_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // part
-            return f"{whole // size} {unit}" + (f" {rest} {part_unit}" if rest else "")
-    return f"{whole} s"
+    return whole_seconds_text(round(seconds))

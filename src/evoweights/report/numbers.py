@@ -53,12 +53,16 @@ def seconds_text(seconds: float | None) -> str:
         return "-"
     if seconds < 10:
         return f"{seconds:.2g} s"
-    whole = round(seconds)
+    return whole_seconds_text(round(seconds))
+
+
+def whole_seconds_text(seconds: int) -> str:
+    """``12 s``, ``5 min 3 s``, ``7 h 12 min`` or ``2 d 4 h``."""
     for size, unit, part, part_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // part
-            return f"{whole // size} {unit}" + (f" {rest} {part_unit}" if rest else "")
-    return f"{whole} s"
+        if seconds >= size:
+            rest = seconds % size // part
+            return f"{seconds // size} {unit}" + (f" {rest} {part_unit}" if rest else "")
+    return f"{seconds} s"
 
 
 def plural(count: int, word: str) -> str:
