@@ -1,10 +1,9 @@
 """Every operator of the first-party plugins, with its defaults and with other settings."""
 
-import dataclasses
 from importlib import import_module
 
 from evoweights.catalog import Catalog
-from evoweights.operators import GeneOperator
+from evoweights.operators import GeneOperator, PairOperator
 from evoweights.plugins.sources import BUILT_IN
 
 OTHER_SETTINGS = {
@@ -38,21 +37,13 @@ def operators():
             yield entry.component(direction="current_to_others", **settings)
 
 
-def label(operator):
-    """The operator's name and the settings that are not at their default, for the names of tests."""
-    told = [
-        f"{each.name}={getattr(operator, each.name)}"
-        for each in dataclasses.fields(operator)
-        if getattr(operator, each.name) != each.default
-    ]
-    return "-".join([operator.name, *told])
+OPERATORS = list(operators())
 
 
-def with_settings(operator, **settings):
-    """A copy of the operator with other settings."""
-    return dataclasses.replace(operator, **settings)
-
-
-def is_random(operator):
-    """Whether its result depends on the seed."""
-    return isinstance(operator, GeneOperator) and any(each.is_noise for each in operator.kernel.arguments)
+def on(backend, kind=PairOperator):
+    """The operators of a kind to check on a target: all; in Triton's interpreter, which is slow, one for each kernel."""
+    chosen = [each for each in OPERATORS if isinstance(each, kind)]
+    if backend == "triton":
+        kernels = {each.kernel.fingerprint: each for each in chosen if isinstance(each, GeneOperator)}
+        chosen = [each for each in chosen if not isinstance(each, GeneOperator)] + list(kernels.values())
+    return chosen

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evoweights.population import Slot
     from evoweights.seeds import Noise
     from evoweights.task import Task
+    from evoweights.traits import Traits
     from evoweights_kernels import (
         Chance,
         Gene,
@@ -51,6 +52,7 @@ __all__ = [
     "Task",
     "TensorOperator",
     "TileScalar",
+    "Traits",
     "Turn",
     "TurnRule",
     "Uniform",
@@ -79,6 +81,7 @@ _HOMES = {
     "evoweights.population": ("Slot",),
     "evoweights.seeds": ("Noise",),
     "evoweights.task": ("Task",),
+    "evoweights.traits": ("Traits",),
     "evoweights_kernels": (
         *("Chance", "Gene", "Normal", "Scalar", "State", "TileScalar", "Uniform"),
         *("absolute", "gene_kernel", "maximum", "minimum", "sqrt", "where"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 from evoweights.catalog import setting
 from evoweights.errors import PluginError
 from evoweights.seeds import Noise
+from evoweights.traits import Traits
 from evoweights_kernels import GeneKernel
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class PairOperator(ABC):
 
     name: ClassVar[str]
     source: ClassVar[str]
+    traits: ClassVar[Traits] = Traits()
 
     direction: str = setting(
         "current_to_others",

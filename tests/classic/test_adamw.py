@@ -15,8 +15,8 @@ from evoweights.mounted import Blueprint
 from evoweights.seeds import Noise, seeded
 from evoweights_classic import AdamW
 from evoweights_classic.adamw import FIRST, SECOND, STEPS
-from populations import BACKENDS, CPU, bits, mean_z
-from strategies import DTYPES, SIZES, genes_of
+from evoweights.testing.populations import BACKENDS, CPU, bits, mean_z
+from evoweights.testing.strategies import DTYPES, SIZES, genes_of
 
 every_target = pytest.mark.parametrize("backend", BACKENDS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)

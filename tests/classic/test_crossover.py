@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoweights_classic import ArithmeticCrossover, Crossover, Mix
-from populations import BACKENDS, bits, mean_z, move, share_z
-from strategies import DTYPES, SIZES, genes_of
+from evoweights.testing.populations import BACKENDS, bits, mean_z, move, share_z
+from evoweights.testing.strategies import DTYPES, SIZES, genes_of
 
 every_target = pytest.mark.parametrize("backend", BACKENDS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)

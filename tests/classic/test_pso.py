@@ -13,7 +13,7 @@ from evoweights.mounted import Blueprint
 from evoweights.scoring import evaluate
 from evoweights.seeds import Noise
 from evoweights_classic import PSO
-from populations import (
+from evoweights.testing.populations import (
     BACKENDS,
     CPU,
     bits,
@@ -25,7 +25,7 @@ from populations import (
     share_z,
     vary_,
 )
-from strategies import DTYPES, SIZES, genes_of
+from evoweights.testing.strategies import DTYPES, SIZES, genes_of
 
 every_target = pytest.mark.parametrize("backend", BACKENDS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)

@@ -15,8 +15,8 @@ from evoweights.genome import ROLES, SCOPES, Layout, Segment, layout_of
 from evoweights.homes.part import check_mounted, mount_
 from evoweights.seeds import Noise, seeded
 from evoweights_kernels import TILE
-from populations import bits, mixed_layout
-from strategies import DTYPES, layouts, modules
+from evoweights.testing.populations import bits, mixed_layout
+from evoweights.testing.strategies import DTYPES, layouts, modules
 
 
 def names_of(module):

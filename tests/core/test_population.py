@@ -16,8 +16,8 @@ from evoweights.mounted import Blueprint
 from evoweights.population import Individual, Population, Slot, best_of, better, buffers_among
 from evoweights.seeds import Noise
 from evoweights.storage.formats import from_json, to_json
-from populations import CPU, bits, contents, fill_, flat_layout, mixed_layout, population_of
-from strategies import DTYPES, fitnesses, genes_of, layouts
+from evoweights.testing.populations import CPU, bits, contents, fill_, flat_layout, mixed_layout, population_of
+from evoweights.testing.strategies import DTYPES, fitnesses, genes_of, layouts
 
 SLOTS = (Slot("adamw.first_moment"), Slot("pso.velocity", "state"), Slot("pso.personal_best", "personal_best"))
 HOMES = ("device", "host", "disk")

@@ -26,8 +26,9 @@ from evoweights.variation import Named, gene_call, vary
 from evoweights_classic import PSO, ArithmeticCrossover, Crossover, Mix, Mutation
 from evoweights_kernels import TILE, Chance, Gene, Normal, Scalar, State, Uniform, apply_, gene_kernel
 from evoweights_kernels import Call as KernelCall
-from operators_under_test import OTHER_SETTINGS, is_random, label, operators, registered, with_settings
-from populations import (
+from evoweights.testing.grounds import is_random, label, with_settings
+from operators_under_test import OTHER_SETTINGS, operators, registered
+from evoweights.testing.populations import (
     BACKENDS,
     bits,
     contents,
@@ -37,7 +38,7 @@ from populations import (
     scene_of,
     vary_,
 )
-from strategies import DTYPES, SIZES, layouts
+from evoweights.testing.strategies import DTYPES, SIZES, layouts
 
 OPERATORS = list(operators())
 STATE = (Slot("adamw.first_moment"), Slot("adamw.second_moment"), Slot("other.memory", "state"))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evoweights_eoe.last_change_noise import LastChangeNoise
-from populations import flat_layout, population_of, vary_
+from evoweights.testing.populations import flat_layout, population_of, vary_
 
 COUNT = 100 * 1024
 """Genes: the standard error of a share is then 0.0015."""

@@ -24,7 +24,7 @@ from evoweights.training import TaskSubset
 from evoweights_es.batched import as_members
 from evoweights_es.low_rank import LowRank
 from evoweights_lm import LanguageModel, loss
-from populations import bits
+from evoweights.testing.populations import bits
 
 
 def _compare(module, subset, *, tolerance=1e-5, count=4, sigma=0.03, **settings):

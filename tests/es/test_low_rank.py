@@ -24,7 +24,7 @@ from evoweights_es import low_rank
 from evoweights_es.low_rank import LowRank
 from evoweights_es.member import Member, Place
 from evoweights_kernels import TILE, normals
-from populations import bits
+from evoweights.testing.populations import bits
 
 SIGMA = 0.02
 

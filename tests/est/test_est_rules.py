@@ -19,7 +19,7 @@ from evoweights.storage.formats import from_json, tensor_chunks, to_json
 from evoweights.training import Feed
 from evoweights_classic.adamw import AdamW
 from evoweights_est.est import SubnetworkTraining
-from populations import BACKENDS, bits
+from evoweights.testing.populations import BACKENDS, bits
 
 EST = SubnetworkTraining(widths_until=1.0, layers_until=0.5, optimizer=AdamW(learning_rate=1e-2))
 every_target = pytest.mark.parametrize("backend", BACKENDS)

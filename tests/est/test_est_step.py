@@ -21,7 +21,7 @@ from evoweights_est.est import Shares, SubnetworkTraining
 from evoweights_est.families import blocks_of
 from evoweights_est.presets import ALL
 from evoweights_est.subnetwork import Subnetwork
-from populations import bits
+from evoweights.testing.populations import bits
 
 ADAMW = AdamW(learning_rate=1e-2)
 HALVES = SubnetworkTraining(optimizer=ADAMW)

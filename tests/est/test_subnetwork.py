@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from evoweights.homes.part import check_mounted
 from evoweights_est.standing_in import standing_in
 from evoweights_est.subnetwork import Scales
-from populations import bits
+from evoweights.testing.populations import bits
 
 SAMPLINGS = ("random", "window")
 

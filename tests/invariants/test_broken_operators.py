@@ -8,7 +8,7 @@ from typing import ClassVar
 import general_checks as check
 import pytest
 import torch
-from grounds import Draw, awkward_layout
+from evoweights.testing.grounds import Draw, awkward_layout
 
 from evoweights.operators import GeneOperator, TensorOperator
 from evoweights.population import Population

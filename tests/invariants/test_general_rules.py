@@ -1,33 +1,35 @@
-"""G01-G25 for every operator of every first-party plugin, on every target, in both dtypes, at awkward sizes.
+"""The general rules for every operator of every first-party plugin, on every target, in both dtypes, at awkward sizes.
 
-G18 (targets agree) is in core/test_variation.py, G20 (memory) in core/test_operator_memory.py, G11 (layouts) and G22
-(construction) in files of their own.
+G20 (memory) is in core/test_operator_memory.py, G11 (layouts) and G22 for all kinds (construction) in files of their own. What
+each rule demands, and the check, are those of the conformance kit.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar
 
-import general_checks as check
 import pytest
 import torch
-from grounds import draws, on
 from hypothesis import given, settings
 
+from evoweights import variation
 from evoweights.operators import GeneOperator, PairOperator, TensorOperator
+from evoweights.testing.checks import GENERAL_RULES
+from evoweights.testing.checks.numbers import WaitingForbidden, exact, rounded
+from evoweights.testing.checks.places import Hold, Same, shards, unmoved_by
+from evoweights.testing.checks.repeating import threads
+from evoweights.testing.grounds import draws, label, settled, with_settings
+from evoweights.testing.populations import BACKENDS, flat_layout, vary_
+from evoweights.testing.strategies import DTYPES
 from evoweights_classic import PSO, Crossover, Mix, Mutation
-from evoweights_kernels import Gene, gene_kernel
-from operators_under_test import label, with_settings
-from populations import BACKENDS
-from strategies import DTYPES
+from evoweights_kernels.constants import TILE
+from operators_under_test import on
 
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 EXAMPLES = {"reference": 1, "cpu": 2, "triton": 1}
 """By target: what the others make is what the compiled one makes, bit for bit."""
 
-EVERYWHERE = (
-    check.form, check.inputs, check.aliasing, check.repeatable, check.quiet, check.subset, check.outside, check.names,
-    check.finite, check.contained, check.remembered, check.alone,
-)  # fmt: skip
+OF_ONE_TYPE = {exact: torch.float32, rounded: torch.bfloat16}
 
 
 def every_operator(kind=PairOperator, backends=BACKENDS):
@@ -36,67 +38,48 @@ def every_operator(kind=PairOperator, backends=BACKENDS):
     return pytest.mark.parametrize(("operator", "backend"), cases, ids=[f"{b}-{label(o)}" for o, b in cases])
 
 
-def run(rule, operator, backend, dtype, *, most=9, **options):
+def run(rule, operator, backend, dtype, *, most=9):
     """Check a rule on as many draws as the target is given."""
 
     @settings(max_examples=min(most, EXAMPLES[backend]))
     @given(draw=draws(dtype, rows=2 if backend == "triton" else 3))
     def checked(draw):
-        rule(with_settings(operator, scope="all"), backend, draw, **options)
+        rule(with_settings(operator, scope="all"), backend, draw)
 
     checked()
 
 
 # The rule varies fastest, so that the checks of one draw share its outcome.
-@pytest.mark.parametrize("rule", EVERYWHERE, ids=lambda each: each.__name__)
+@pytest.mark.parametrize("rule", GENERAL_RULES, ids=lambda each: f"{each.id}-{each.name}")
 @every_operator()
 @every_dtype
 def test_every_operator_keeps_the_rule(rule, operator, backend, dtype):
-    run(rule, operator, backend, dtype)
+    if rule.applies(operator) or OF_ONE_TYPE.get(rule, dtype) != dtype:
+        return
+    if rule is threads and backend == "triton":
+        return  # Triton's interpreter swaps the language of the whole process, so that it serves one thread only
+    run(rule, operator, backend, dtype, most=1 if rule is shards else 9)
 
 
-@every_operator(backends=("reference", "cpu"))
-def test_one_instance_serves_several_threads(operator, backend):
-    """G23; Triton's interpreter swaps the language of the whole process, so that it serves one thread only."""
-    run(check.threads, operator, backend, torch.bfloat16)
+@every_operator(GeneOperator, backends=("cpu", "triton"))
+def test_the_engine_does_not_wait_for_the_device(operator, backend, monkeypatch):
+    """G19, for a whole phase; the live table is left out, which the kernels check where it lies on the CPU."""
+    launch = variation.apply_
 
+    def without_table(calls, *, seed, live, backend):
+        del live
+        return launch(calls, seed=seed, backend=backend)
 
-@every_operator(GeneOperator)
-@every_dtype
-def test_a_genome_in_shards_is_the_genome_as_a_whole(operator, backend, dtype):
-    """G08."""
-    run(check.shards, operator, backend, dtype, most=1)
+    @settings(max_examples=1)
+    @given(draw=draws(torch.float32, rows=2))
+    def checked(draw):
+        layout = flat_layout(4 * TILE, draw.layout.dtype)
+        population = settled(operator, dataclasses.replace(draw, layout=layout))
+        with monkeypatch.context() as patched, WaitingForbidden():
+            patched.setattr(variation, "apply_", without_table)
+            vary_(population, operator, seed=draw.seed, backend=backend)
 
-
-@every_operator(GeneOperator)
-def test_bfloat16_is_float32_rounded_once(operator, backend):
-    """G17."""
-    run(check.rounded, operator, backend, torch.bfloat16)
-
-
-@every_operator(GeneOperator)
-def test_float32_is_float64_to_a_few_ulp(operator, backend):
-    """G17."""
-    run(check.exact, operator, backend, torch.float32)
-
-
-@every_operator(backends=("cpu", "triton"))
-@every_dtype
-def test_no_operator_waits_for_the_device(operator, backend, dtype):
-    """G19; the reference target works on the host by definition."""
-    run(check.waiting, operator, backend, dtype, most=1)
-
-
-@gene_kernel
-def held(x: Gene):
-    return x
-
-
-@dataclass(frozen=True)
-class Hold(GeneOperator):
-    """Leaves every gene alone."""
-
-    name, source, kernel = "hold", "a test", held
+    checked()
 
 
 @dataclass(frozen=True)
@@ -110,17 +93,6 @@ class Nothing(TensorOperator):
         return {}
 
 
-@dataclass(frozen=True)
-class Same(TensorOperator):
-    """Gives back what it was given."""
-
-    name: ClassVar[str] = "same"
-    source: ClassVar[str] = "a test"
-
-    def rewrite(self, target, source, noise):
-        return target
-
-
 IDENTITIES = {
     "reference": [
         Hold(scope="all"), Nothing(), Same(scope="all"), Crossover(rate=0.0, scope="all"), Mix(weight=0.0, scope="all"),
@@ -132,13 +104,23 @@ IDENTITIES = {
 """By target: where every pipeline takes seconds to compile, those that are no launch of their own."""
 
 
+def unmoved(operator, backend, draw):
+    unmoved_by(IDENTITIES[backend], operator, backend, dataclasses.replace(draw, share=0.0))
+
+
 @every_operator()
 @every_dtype
 def test_an_identity_before_or_after_changes_nothing(operator, backend, dtype):
     """G24."""
-    run(check.neutral, operator, backend, dtype, most=1, identities=IDENTITIES[backend])
+    run(unmoved, operator, backend, dtype, most=1)
 
 
 def test_an_identity_in_a_compiled_pipeline_changes_nothing():
     """G24, where it is fused into machine code."""
-    run(check.neutral, Crossover(), "cpu", torch.bfloat16, most=1, identities=[Hold(scope="all")])
+
+    @settings(max_examples=1)
+    @given(draw=draws(torch.bfloat16))
+    def checked(draw):
+        unmoved_by([Hold(scope="all")], Crossover(scope="all"), "cpu", dataclasses.replace(draw, share=0.0))
+
+    checked()

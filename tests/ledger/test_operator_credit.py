@@ -22,7 +22,7 @@ from evoweights.storage.checkpoints import CheckpointStore
 from evoweights.variation import Named, vary
 from evoweights_classic import PSO, ArithmeticCrossover, Crossover, Mutation
 from evoweights_toy.digits import DigitsTask
-from populations import contents, mixed_layout, population_of, scene_of
+from evoweights.testing.populations import contents, mixed_layout, population_of, scene_of
 
 OPERATORS = [
     PSO(social=1.0, inertia=0.5, cognitive=0.5),

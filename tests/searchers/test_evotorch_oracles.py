@@ -21,7 +21,7 @@ from evoweights_evotorch.gaussians import CEM, SNES, XNES
 from evoweights_evotorch.pgpe import PGPE
 from evoweights_evotorch.populations import Cosyne, GeneticAlgorithm, MapElites
 from evoweights_evotorch.spaces import Genome
-from populations import move
+from evoweights.testing.populations import move
 
 LENGTH, GENERATIONS = 12, 8
 SCALES = torch.arange(1, LENGTH + 1, dtype=torch.float64)

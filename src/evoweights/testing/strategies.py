@@ -1,9 +1,11 @@
 """Hypothesis strategies: awkward sizes, extreme numbers, layouts, modules and fitness lists."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import torch
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 from evoweights.genome import ROLES, Layout, Segment
 from evoweights.seeds import Noise, seeded
@@ -15,17 +17,17 @@ SIZES = (0, 1, 63, 1000, 1023, 1024, 1025, 4097)
 DTYPES = (torch.float32, torch.bfloat16)
 
 
-def extremes(dtype):
+def extremes(dtype: torch.dtype) -> Tensor:
     """Numbers at the edges of a dtype: both zeros, subnormals, the smallest normal, eps, 1 and the largest."""
     info = torch.finfo(dtype)
     positive = [0.0, info.smallest_normal / 64, info.smallest_normal, info.eps, 1.0, 1.0 + info.eps, info.max]
     return torch.tensor(positive + [-each for each in positive], dtype=torch.float64).to(dtype)
 
 
-def genes_of(seed, count, dtype, *, extreme_share=0.3):
+def genes_of(seed: int | Sequence[int], count: int, dtype: torch.dtype, *, extreme_share: float = 0.3) -> Tensor:
     """``count`` genes: normals of widely differing size, a share of them replaced by extreme numbers."""
     drawn = np.random.default_rng(seed)
-    values = drawn.standard_normal(count) * 10.0 ** drawn.integers(-6, 3, count)
+    values = drawn.standard_normal(count) * (10.0 ** np.arange(-6, 3))[drawn.integers(0, 9, count)]
     values = torch.from_numpy(values).to(dtype)
     table = extremes(dtype)
     picked = table[torch.from_numpy(drawn.integers(0, len(table), count))]
@@ -33,11 +35,16 @@ def genes_of(seed, count, dtype, *, extreme_share=0.3):
 
 
 seeds = st.integers(0, 2**64 - 1)
+"""Seeds of a run: 64 bits."""
+
 sizes = st.sampled_from(SIZES)
+"""Numbers of genes."""
+
 dtypes = st.sampled_from(DTYPES)
+"""The types of genomes."""
 
 
-def genes(count, dtype=torch.float32):
+def genes(count: int, dtype: torch.dtype = torch.float32) -> st.SearchStrategy[Tensor]:
     """Vectors of finite genes with both ordinary and extreme numbers."""
     return st.builds(
         lambda seed, share: genes_of(seed, count, dtype, extreme_share=share),
@@ -57,9 +64,12 @@ fitnesses = st.lists(
 """Lists with NaN, infinities and ties."""
 
 
-def segments_of(shapes_by_role, *, names=None):
+def segments_of(
+    shapes_by_role: Sequence[tuple[str, tuple[int, ...]]], *, names: Sequence[str] | None = None
+) -> tuple[Segment, ...]:
     """Segments in the order of their roles, each from the next multiple of a tile."""
-    segments, start = [], 0
+    segments: list[Segment] = []
+    start = 0
     for number, (role, shape) in enumerate(sorted(shapes_by_role, key=lambda each: ROLES.index(each[0]))):
         name = f"{role}.{number}" if names is None else names[number]
         segments.append(Segment(name, shape, role, start))
@@ -73,9 +83,10 @@ shapes = st.one_of(
     st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 2), st.just(2), st.just(3)),
     st.just(()),
 )
+"""Shapes of tensors: of no gene, of one, of none to five dimensions."""
 
 
-def layouts(dtype=None, roles=ROLES):
+def layouts(dtype: torch.dtype | None = None, roles: Sequence[str] = ROLES) -> st.SearchStrategy[Layout]:
     """Layouts of one to six random segments."""
     picked = st.lists(st.tuples(st.sampled_from(roles), shapes), min_size=1, max_size=6)
     return st.builds(
@@ -83,19 +94,19 @@ def layouts(dtype=None, roles=ROLES):
     )
 
 
-def _layer(kind, width, height, is_frozen):
-    made = {
+def _layer(kind: str, width: int, height: int, is_frozen: bool) -> nn.Module:
+    made: dict[str, Callable[[], nn.Module]] = {
         "linear": lambda: nn.Linear(width, height),
         "plain": lambda: nn.Linear(width, height, bias=False),
         "norm": lambda: nn.LayerNorm(width),
         "table": lambda: nn.Embedding(height, width),
         "conv": lambda: nn.Conv1d(width % 5 + 1, 2, 3),
-    }[kind]()
-    return made.requires_grad_(not is_frozen)
+    }
+    return made[kind]().requires_grad_(not is_frozen)
 
 
 @st.composite
-def modules(draw):
+def modules(draw: st.DrawFn) -> nn.ModuleDict:
     """Modules of one to five layers whose parameters have every role; some layers are frozen."""
     kinds = st.sampled_from(("linear", "plain", "norm", "table", "conv"))
     width = st.sampled_from((1, 7, 32, 33))

@@ -1,5 +1,6 @@
 """Small populations to vary by hand, and comparison by bytes."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,27 +8,30 @@ import torch
 from torch import Tensor
 
 from evoweights.genome import Layout
-from evoweights.operators import Scene
-from evoweights.population import Population
+from evoweights.operators import PairOperator, Scene
+from evoweights.population import Population, Slot
+from evoweights.records import VaryRecord
 from evoweights.seeds import Noise
 from evoweights.variation import Named, vary
-from strategies import genes_of, segments_of
+from evoweights.testing.strategies import genes_of, segments_of
 
 BACKENDS = ("reference", "cpu", "triton")
+"""The backends that need no GPU; triton by its interpreter."""
+
 CPU = torch.device("cpu")
 
 
-def bits(tensor):
+def bits(tensor: Tensor) -> bytes:
     """The bytes of a tensor: NaN equals NaN, and -0 differs from 0."""
     return tensor.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()
 
 
-def flat_layout(count, dtype=torch.float32, role="matrix"):
+def flat_layout(count: int, dtype: torch.dtype = torch.float32, role: str = "matrix") -> Layout:
     """One segment of ``count`` genes."""
     return Layout(segments_of([(role, (count,))]), dtype)
 
 
-def mixed_layout(dtype=torch.float32):
+def mixed_layout(dtype: torch.dtype = torch.float32) -> Layout:
     """A layout with every role, several tiles, an empty tensor, a 0-d one and padding in most tiles."""
     shapes = [
         ("matrix", (33, 40)), ("matrix", (0, 3)), ("matrix", (5, 1, 7)), ("vector", (63,)), ("vector", ()),
@@ -36,25 +40,43 @@ def mixed_layout(dtype=torch.float32):
     return Layout(segments_of(shapes), dtype)
 
 
-def population_of(layout, size, *, slots=(), home="host", folder=Path(), seed=0, extreme_share=0.0):
-    """A population whose weights, slots (and padding!) hold arbitrary finite numbers."""
-    population = Population(layout, size, home=home, device=CPU, folder=folder, slots=slots)
-    fill_(population, seed=seed, extreme_share=extreme_share)
+def population_of(
+    layout: Layout,
+    size: int,
+    *,
+    slots: Sequence[Slot] = (),
+    home: str = "host",
+    folder: Path | None = None,
+    seed: int = 0,
+    first: int = 0,
+    extreme_share: float = 0.0,
+) -> Population:
+    """A population whose weights, slots (and padding!) hold arbitrary finite numbers; its rows are those from ``first``."""
+    population = Population(layout, size, home=home, device=CPU, folder=folder or Path(), slots=slots)
+    fill_(population, seed=seed, first=first, extreme_share=extreme_share)
     return population
 
 
-def fill_(population, *, seed, extreme_share=0.0):
-    """Fill everything with numbers that depend on the seed, the row and the name only."""
+def fill_(population: Population, *, seed: int, first: int = 0, extreme_share: float = 0.0) -> None:
+    """Fill everything with numbers that depend on the seed, the row (counted from ``first``) and the name only."""
     for row in range(population.size):
         for index, name in enumerate(["weights", *(slot.name for slot in population.slots)]):
             tensor = population.row(row, name)
-            share = extreme_share if name == "weights" else 0.0
-            tensor.copy_(genes_of([seed, row, index], len(tensor), tensor.dtype, extreme_share=share))
-        population.buffers[row] = {"running_mean": torch.full((3,), float(row)), "count": torch.tensor(row)}
-        population.individuals[row].counters = {"adamw.steps": 10 + row}
+            share, place = extreme_share if name == "weights" else 0.0, first + row
+            tensor.copy_(genes_of([seed, place, index], len(tensor), tensor.dtype, extreme_share=share))
+        numbers = {"running_mean": torch.full((3,), float(first + row)), "count": torch.tensor(first + row)}
+        population.buffers[row] = numbers
+        population.individuals[row].counters = {"adamw.steps": 10 + first + row}
 
 
-def scene_of(size, *, actors=(0,), failed=(), scores=None, train_losses=None):
+def scene_of(
+    size: int,
+    *,
+    actors: Sequence[int] = (0,),
+    failed: Sequence[int] = (),
+    scores: tuple[float, ...] | None = None,
+    train_losses: tuple[float, ...] | None = None,
+) -> Scene:
     """A scene in which every row has a loss: its own number."""
     losses = tuple(float(row) for row in range(size))
     healthy = tuple(row for row in range(size) if row not in failed)
@@ -62,8 +84,15 @@ def scene_of(size, *, actors=(0,), failed=(), scores=None, train_losses=None):
 
 
 def vary_(
-    population, *operators, scene=None, seed=1, backend="reference", optimizer_state="keep", generation=3, first=0
-):
+    population: Population,
+    *operators: PairOperator,
+    scene: Scene | None = None,
+    seed: int = 1,
+    backend: str = "reference",
+    optimizer_state: str = "keep",
+    generation: int = 3,
+    first: int = 0,
+) -> list[VaryRecord]:
     """Vary with entries labelled ``0-name``, ``1-name``, ... (from ``first``), as a configuration labels them."""
     return vary(
         population,
@@ -76,7 +105,7 @@ def vary_(
     )
 
 
-def contents(population):
+def contents(population: Population) -> list[dict[str, bytes]]:
     """The bytes of everything every row holds."""
     return [{name: bits(each) for name, each in population.tensors(row).items()} for row in range(population.size)]
 
@@ -90,7 +119,15 @@ class Moved:
     source: Tensor
 
 
-def move(operator, x, source, *, slots=None, seed=1, backend="cpu"):
+def move(
+    operator: PairOperator,
+    x: Tensor,
+    source: Tensor,
+    *,
+    slots: Mapping[str, Tensor] | None = None,
+    seed: int = 1,
+    backend: str = "cpu",
+) -> Moved:
     """Rewrite a genome of one matrix, ``x``, with ``source`` as the other parent; every tensor without padding."""
     layout = flat_layout(len(x), x.dtype)
     population = Population(layout, 2, home="host", device=CPU, folder=Path(), slots=operator.slots)
@@ -103,12 +140,12 @@ def move(operator, x, source, *, slots=None, seed=1, backend="cpu"):
     return Moved(population.row(1)[: len(x)].clone(), made, population.row(0)[: len(x)].clone())
 
 
-def share_z(hits, count, probability):
+def share_z(hits: float, count: int, probability: float) -> float:
     """How many standard deviations ``hits`` of ``count`` trials lie from their expectation."""
     return (hits - count * probability) / (count * probability * (1 - probability)) ** 0.5
 
 
-def mean_z(values, mean):
+def mean_z(values: Tensor, mean: float) -> float:
     """How many standard errors the mean of ``values`` lies from ``mean``."""
     values = values.double()
     return float((values.mean() - mean) / (values.std() / len(values) ** 0.5))

@@ -1,0 +1,16 @@
+"""The conformance kit: holds components of any plugin to the contract of their kind. Needs ``evoweights[testing]``.
+
+The whole test file of an operator's author::
+
+    from evoweights.testing import parametrize_operators
+
+    @parametrize_operators([MyOperator()])
+    def test_contract(check):
+        check()
+"""
+
+from evoweights.testing.checking import Check
+from evoweights.testing.operator_kit import check_operator, operator_checks
+from evoweights.testing.report import NonConforming, Report, Result
+
+__all__ = ["Check", "NonConforming", "Report", "Result", "check_operator", "operator_checks"]

@@ -1,0 +1,146 @@
+"""Runs the checks of one component: each rule on as many cases as the profile says, and a report of what was found."""
+
+import time
+import traceback
+import unittest
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import given
+
+from evoweights.errors import UsageError, did_you_mean
+from evoweights.testing.profiles import Profile, profile_of
+from evoweights.testing.report import EXPECTED, FAILED, PASSED, SKIPPED, UNEXPECTED, NonConforming, Report, Result
+from evoweights.testing.rules import Rule
+
+
+@dataclass(frozen=True)
+class Check:
+    """One rule to be checked of one component; called, it raises where the rule is broken.
+
+    ``cases`` is what the rule is tried on: a hypothesis strategy for the arguments after the component.
+    """
+
+    rule: Rule
+    component: Any
+    label: str
+    cases: Any
+    profile: Profile
+
+    @property
+    def id(self) -> str:
+        """As in ``EW-G04``."""
+        return f"EW-{self.rule.id}"
+
+    def skipped(self) -> str:
+        """Why the rule does not apply to the component; empty if it does."""
+        return self.rule.applies(self.component)
+
+    def __call__(self) -> None:
+        """Check it.
+
+        Raises:
+            unittest.SkipTest: the rule does not apply; pytest shows the reason.
+            AssertionError: the rule is broken.
+        """
+        if reason := self.skipped():
+            raise unittest.SkipTest(reason)
+
+        @self.profile.settings(self.rule.most)
+        @given(case=self.cases)
+        def checked(case: tuple[Any, ...]) -> None:
+            self.rule(self.component, *case)
+
+        checked()
+
+    def result(self, expected: str = "") -> tuple[Result, BaseException | None]:
+        """What became of it, and what it raised. ``expected`` is why it may fail, if it may."""
+        began, raised = time.process_time(), None
+        try:
+            self()
+        except unittest.SkipTest as skip:
+            return Result(self.rule.id, self.rule.text, SKIPPED, str(skip)), None
+        # Foreign code may raise anything: whatever it is, the rule is not kept. It is raised again by the caller.
+        except Exception as error:
+            raised = error
+            if isinstance(error, MemoryError):
+                raise
+        seconds = time.process_time() - began
+        status = (EXPECTED if expected else FAILED) if raised else (UNEXPECTED if expected else PASSED)
+        told = f"{self.rule.text} {_shown(raised)}" if raised else ""
+        reason = expected if expected else told
+        return Result(self.rule.id, self.rule.text, status, reason, round(seconds, 4)), raised
+
+
+def _shown(error: BaseException) -> str:
+    """What was raised and where, with the case it was raised for."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if "hypothesis" not in each.filename]
+    at = frames[-1]
+    said = str(error).strip().split("\n")[0]
+    what = f"`{at.line}`" + (f": {said}" if said else "") if isinstance(error, AssertionError) else f"{error!r}"
+    case = next((note for note in getattr(error, "__notes__", []) if "Falsifying" in note), "")
+    return f"Found: {what} ({at.filename.rpartition('/')[2]}, line {at.lineno}) {' '.join(case.split())}".strip()
+
+
+Callback = Callable[[Result], None]
+
+
+def run_checks(
+    checks: Sequence[Check],
+    *,
+    expected_failures: Mapping[str, str] | None,
+    on_fail: str | None,
+    callback: Callback | None,
+) -> Report:
+    """The report of all checks of one component.
+
+    ``expected_failures`` are reasons by rule, as ``G15`` or ``EW-G15``. ``on_fail`` is ``raise``, ``warn`` or None.
+
+    Raises:
+        NonConforming: with ``raise``, after all checks, if a rule is broken.
+        UsageError: an unknown rule among the expected failures, or another ``on_fail``.
+    """
+    if on_fail not in ("raise", "warn", None):
+        raise UsageError(f"on_fail: found {on_fail!r}, allowed are 'raise', 'warn' and None.")
+    if not __debug__:
+        raise UsageError("The checks are assertions, which python -O leaves out. Run without -O.")
+    expected = expected_by_rule(expected_failures, checks)
+    results, first = [], None
+    for each in checks:
+        result, raised = each.result(expected.get(each.rule.id, ""))
+        first = first or (raised if result.status == FAILED else None)
+        results.append(result)
+        if callback is not None:
+            callback(result)
+    report = Report(checks[0].label, checks[0].profile.name, tuple(results))
+    if report.failures and on_fail == "raise":
+        raise NonConforming(report) from first
+    if report.failures and on_fail == "warn":
+        warnings.warn(str(NonConforming(report)), stacklevel=3)
+    return report
+
+
+def expected_by_rule(expected: Mapping[str, str] | None, checks: Sequence[Check]) -> dict[str, str]:
+    """The reasons by the plain ids of rules.
+
+    Raises:
+        UsageError: a rule that is not checked, or no reason.
+    """
+    known = [each.rule.id for each in checks]
+    found = {}
+    for name, reason in (expected or {}).items():
+        if (plain := name.removeprefix("EW-")) not in known:
+            raise UsageError(f"expected_failures: no rule is called {name!r}.{did_you_mean(plain, known)}")
+        if not reason:
+            raise UsageError(f"expected_failures: {name}: say why it fails.")
+        found[plain] = reason
+    return found
+
+
+def checks_of(rules: Sequence[Rule], component: Any, label: str, cases: Any, profile: str) -> Iterator[Check]:
+    """A check for every rule."""
+    chosen = profile_of(profile)
+    for each in rules:
+        yield Check(each, component, label, cases, chosen)

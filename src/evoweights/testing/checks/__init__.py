@@ -1,0 +1,14 @@
+"""The rules of the contract, one function each, by the kind of component they hold for."""
+
+from evoweights.testing.checks import form, numbers, places, repeating
+
+GENERAL_RULES = (
+    form.form, form.inputs, form.aliasing, repeating.repeatable, repeating.seeded, repeating.quiet, places.subset,
+    places.shards, places.ordered, places.renamed, form.degenerate, form.buffers, numbers.finite, numbers.contained,
+    form.outside, numbers.exact, numbers.rounded, numbers.targets, numbers.waiting, repeating.remembered, repeating.built,
+    repeating.threads, places.neutral, places.alone,
+)  # fmt: skip
+"""What holds for every operator."""
+
+OPERATOR_RULES = GENERAL_RULES
+"""Every rule of operators."""

@@ -1,0 +1,116 @@
+"""What an operator must leave as it is: forms, inputs, the memory of others, everything out of scope."""
+
+import itertools
+
+import torch
+
+from evoweights.genome import Layout
+from evoweights.operators import GeneOperator, PairOperator
+from evoweights.population import Population
+from evoweights.testing.grounds import Draw, bound, outcome, settled, varied
+from evoweights.testing.populations import bits, contents, flat_layout, scene_of, vary_
+from evoweights.testing.rules import always, rule
+from evoweights.testing.strategies import segments_of
+from evoweights_kernels import apply_
+
+
+def _seen(population: Population) -> list[tuple[object, ...]]:
+    return [
+        (row, name, each.shape, each.dtype, each.device, each.stride(), type(each), each.requires_grad, each.grad_fn)
+        for row in range(population.size)
+        for name, each in population.tensors(row).items()
+    ]
+
+
+@rule("G01", always)
+def form(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G01: names, order, shapes, types, device and place in memory stay; the results are plain tensors without a graph."""
+    population = settled(operator, draw)
+    places = [population.row(row).data_ptr() for row in range(population.size)]
+    before = _seen(population)
+    vary_(population, operator, seed=draw.seed, backend=backend)
+    after = _seen(population)
+    assert after == before, "the form of a tensor changed"
+    assert [population.row(row).data_ptr() for row in range(population.size)] == places, "the weights moved in memory"
+    assert all(each[6] is torch.Tensor and not each[7] and each[8] is None for each in after)
+
+
+@rule("G02", always)
+def inputs(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G02: the source keeps its bytes and its version, and so does everything else that is only read."""
+    population, scene = settled(operator, draw), scene_of(draw.rows)
+    before = contents(population)[0], repr(operator), repr(scene), population.layout.fingerprint
+    vary_(population, operator, scene=scene, seed=draw.seed, backend=backend)
+    after = contents(population)[0], repr(operator), repr(scene), population.layout.fingerprint
+    assert after == before, "the source, the scene or the operator itself changed"
+    if not isinstance(operator, GeneOperator):
+        return
+    call = bound(operator, settled(operator, draw), draw, own=True)
+    read = {name: each for name, each in call.tensors.items() if name not in call.kernel.written}
+    bytes_before = {name: (bits(each), each._version) for name, each in read.items()}
+    told = dict(call.scalars), dict(call.streams)
+    apply_([call], seed=draw.seed, live=draw.layout.live(draw.layout.segments), backend=backend)
+    assert {name: (bits(each), each._version) for name, each in read.items()} == bytes_before
+    assert (dict(call.scalars), dict(call.streams)) == told
+
+
+@rule("G03", always)
+def aliasing(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G03: a child shares no memory with a parent: it stays as it is when they change."""
+    population = varied(operator, draw, backend, optimizer_state="copy")
+    spans = sorted(
+        (
+            each.untyped_storage().data_ptr() + each.storage_offset() * each.element_size(),
+            each.numel() * each.element_size(),
+        )
+        for row in range(population.size)
+        for each in population.tensors(row).values()
+        if each.numel()
+    )
+    assert all(first + length <= second for (first, length), (second, _) in itertools.pairwise(spans))
+    before = contents(population)[1:]
+    for each in population.tensors(0).values():
+        each.zero_()
+    population.individuals[0].counters.clear()
+    assert contents(population)[1:] == before, "a child changed with its parent"
+    assert all(individual.counters for individual in population.individuals[1:]), "counters are shared"
+
+
+@rule("G12", always, most=6)
+def degenerate(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G12: empty tensors, single numbers, five dimensions, lone genes beyond a tile and no tensor at all are served."""
+    dtype = draw.layout.dtype
+    shapes = [(), (0,), (0, 3), (3, 0), (1,), (1, 1, 1, 1, 1), (2, 1, 3, 1, 2)]
+    each_alone = [flat_layout(2**16 + 1, dtype), Layout((), dtype)]
+    for layout in (Layout(segments_of([("matrix", shape) for shape in shapes]), dtype), *each_alone):
+        here = Draw(layout, draw.seed, 0.0, 2)
+        population = settled(operator, here)
+        before = _seen(population)
+        vary_(population, operator, seed=draw.seed, backend=backend)
+        assert _seen(population) == before
+        assert bool(population.row(1).isfinite().all())
+
+
+@rule("G13", always, most=20)
+def buffers(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G13: whole numbers and conditions beside the weights keep their bytes and are never cast."""
+    population = settled(operator, draw)
+    before = [{n: (b.dtype, bits(b)) for n, b in each.items()} for each in population.buffers]
+    vary_(population, operator, seed=draw.seed, backend=backend)
+    assert [{n: (b.dtype, bits(b)) for n, b in each.items()} for each in population.buffers] == before
+
+
+@rule("G16", always)
+def outside(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G16: padding, frozen tensors, optimizer state and the state of others keep every byte."""
+    before, after = settled(operator, draw), outcome(operator, draw, backend)
+    mask = torch.ones(draw.layout.size, dtype=torch.bool)
+    for segment in draw.layout.scope("all"):
+        mask[segment.start : segment.start + segment.count] = False
+    own = [slot.name for slot in operator.slots if slot.role == "state"]
+    for name, tensor in after.tensors(1).items():
+        was = before.tensors(1)[name]
+        if name == "weights" or name in own:
+            assert bits(tensor[mask]) == bits(was[mask]), f"{name} changed outside the tensors in scope"
+        else:
+            assert bits(tensor) == bits(was), f"{name} changed"

@@ -1,0 +1,160 @@
+"""What an operator makes of numbers: finite, near the exact result, the same on every target, without looking at them."""
+
+import dataclasses
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from evoweights.operators import GeneOperator, PairOperator, TensorOperator
+from evoweights.seeds import Noise
+from evoweights.testing.grounds import Draw, bound, outcome, settled, unguarded, varied, with_settings
+from evoweights.testing.populations import bits, contents, flat_layout, mean_z, mixed_layout, vary_
+from evoweights.testing.rules import always, gene_operator, rule
+from evoweights_kernels import Call, Chance, Gene, Scalar, State, TileScalar, Uniform, apply_, noise
+from evoweights_kernels.constants import TILE
+from evoweights_kernels.body import Argument
+from evoweights_kernels.scalars import to_float32
+from evoweights_kernels.storage import round_to_bfloat16
+
+
+@rule("G14", always)
+def finite(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G14: moderate genes stay finite; extreme ones never become NaN."""
+    if draw.share == 0.0:
+        assert bool(outcome(operator, draw, backend).row(1).isfinite().all()), "infinity from moderate genes"
+    else:
+        made = unguarded(operator, settled(operator, draw), draw, backend)
+        assert not made.isnan().any(), "NaN from finite genes"
+
+
+def _by_gene(operator: PairOperator) -> str:
+    return "" if isinstance(operator, GeneOperator) or operator.traits.gene_wise else "does not claim gene_wise"
+
+
+@rule("G15", _by_gene, most=20)
+def contained(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G15: a NaN in either parent is seen in that gene alone; what is measured of a whole tensor stays finite."""
+    draw = dataclasses.replace(draw, share=0.0, layout=flat_layout(4097, draw.layout.dtype), rows=2)
+    where = torch.zeros(draw.layout.size, dtype=torch.bool)
+    where[draw.seed % 89 : 4097 : 89] = True
+    clean = unguarded(operator, settled(operator, draw), draw, backend)
+    for sick in (0, 1):
+        ill = settled(operator, draw)
+        ill.row(sick)[where] = float("nan")
+        measures = isinstance(operator, GeneOperator) and operator.tile_scalars(ill.layout, ill.row(1))
+        made = unguarded(operator, ill, draw, backend)
+        if sick == 1 and measures:
+            assert bool(made[~where].isfinite().all()), "a NaN spread to other genes"
+        else:
+            assert bits(made[~where]) == bits(clean[~where]), "a NaN changed other genes"
+
+
+@rule("G17", gene_operator, most=20)
+def exact(operator: GeneOperator, backend: str, draw: Draw) -> None:
+    """G17: float32 results are those of float64 to a few ulp of what they are made of."""
+    layout = dataclasses.replace(draw.layout, dtype=torch.float32)
+    draw = dataclasses.replace(draw, share=0.0, layout=layout)
+    population = settled(operator, draw)
+    call = bound(operator, population, draw, own=True)
+    expected, size = _in_float64(call, draw)
+    apply_([call], seed=draw.seed, live=draw.layout.live(draw.layout.segments), backend=backend)
+    inside = torch.zeros(draw.layout.size, dtype=torch.bool)
+    for segment in draw.layout.segments:
+        inside[segment.start : segment.start + segment.count] = True
+    for name, wanted in zip(call.kernel.written, expected, strict=True):
+        off = (call.tensors[name].double() - wanted).abs() - 8 * torch.finfo(torch.float32).eps * (size + wanted.abs())
+        assert bool((off[inside] <= 0).all()), f"{name} is off the exact result by {float(off[inside].max()):.3g} too much"
+
+
+def _in_float64(call: Call, draw: Draw) -> tuple[tuple[Tensor, ...], Tensor]:
+    """What the call should write, and the sum of the magnitudes that go into it."""
+    arguments, size, factor = [], torch.zeros(draw.layout.size, dtype=torch.float64), 1.0
+    for argument in call.kernel.arguments:
+        if argument.role in (Gene, State):
+            value = call.tensors[argument.name].double()
+            size += value.abs()
+        elif argument.role is TileScalar:
+            value = call.tensors[argument.name].double().repeat_interleave(TILE)
+        elif argument.role is Scalar:
+            value = torch.tensor(to_float32(call.scalars[argument.name]), dtype=torch.float64)
+            factor += float(value.abs()) if value.abs() < 1e6 else 0.0
+        else:
+            value = _drawn(call, argument, draw)
+        arguments.append(value)
+    returned = call.kernel.function(*arguments)
+    return returned if isinstance(returned, tuple) else (returned,), size * factor
+
+
+def _drawn(call: Call, argument: Argument, draw: Draw) -> Tensor:
+    """The numbers of one noise argument, in float64; of a chance, the conditions."""
+    stream, count, width = call.streams[argument.name], draw.layout.size, argument.bits
+    if argument.role is Chance:
+        return noise.chances(draw.seed, stream, count, probability=call.scalars[argument.name], bits=width)
+    drawn = noise.uniforms if argument.role is Uniform else noise.normals
+    return drawn(draw.seed, stream, count, bits=width).double()
+
+
+@rule("G17-rounding", gene_operator, most=3)
+def rounded(operator: GeneOperator, backend: str, draw: Draw) -> None:
+    """G17: bfloat16 is float32 rounded at the end, to nearest or, without bias, to one of the two neighbours."""
+    draw = dataclasses.replace(draw, share=0.0, layout=flat_layout(8192, torch.bfloat16))
+    narrow, wide = settled(operator, draw), settled(operator, dataclasses.replace(draw, layout=flat_layout(8192)))
+    for row in range(draw.rows):
+        for name in ("weights", *(slot.name for slot in operator.slots)):
+            wide.row(row, name).copy_(narrow.row(row, name))
+    vary_(wide, operator, seed=draw.seed, backend=backend)
+    nearest = varied(with_settings(operator, rounding="nearest"), draw, backend)
+    stochastic = varied(with_settings(operator, rounding="stochastic"), draw, backend)
+    truth = wide.row(1)
+    assert bits(nearest.row(1)) == bits(round_to_bfloat16(truth, None)), "not the nearest"
+    low = (truth.view(torch.int32) & -65536).view(torch.float32)
+    high = ((truth.view(torch.int32) & -65536) + 65536).view(torch.float32)  # away from zero
+    made = stochastic.row(1).float()
+    assert bool(((made == low) | ((made == high) & (truth != low))).all()), "none of the two neighbours"
+    inexact = (truth != low) & (truth.abs() > 1e-30)
+    if int(inexact.sum()) > 1000:
+        assert abs(mean_z(((made - truth) / (high - low).abs())[inexact], 0.0)) < 5, "rounding is biased"
+
+
+@rule("G18", gene_operator, most=5)
+def targets(operator: GeneOperator, backend: str, draw: Draw) -> None:
+    """G18: a compiled kernel makes the bits that its body makes of torch tensors."""
+    assert contents(outcome(operator, draw, backend)) == contents(varied(operator, draw, "reference"))
+
+
+class WaitingForbidden(TorchDispatchMode):
+    """Raises where a value is looked at, which on an accelerator waits for all the work before it."""
+
+    BANNED = ("_local_scalar_dense", "nonzero", "masked_select", "item", "is_nonzero", "unique", "equal")
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func.name().removeprefix("aten::").partition(".")[0]
+        assert name not in self.BANNED, f"{func.name()} waits for the device"
+        is_mask = name in ("index", "index_put_", "index_put") and any(
+            isinstance(each, Tensor) and each.dtype == torch.bool for each in args[1]
+        )
+        assert not is_mask, f"{func.name()} by a condition waits for the device"
+        return func(*args, **(kwargs or {}))
+
+
+@rule("G19", always, most=1)
+def waiting(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G19: nothing looks at a number of the population on the way, and no shape depends on one."""
+    dtype = draw.layout.dtype
+    if isinstance(operator, GeneOperator) and backend != "reference":  # the reference works on the host by definition
+        population = settled(operator, dataclasses.replace(draw, layout=flat_layout(4 * TILE, dtype)))
+        with WaitingForbidden():
+            apply_([bound(operator, population, draw)], seed=draw.seed, backend=backend)
+    layout = mixed_layout(dtype)
+    with FakeTensorMode(), WaitingForbidden():
+        target, source = (torch.empty(layout.size, dtype=dtype) for _ in range(2))
+        if isinstance(operator, GeneOperator):
+            operator.tile_scalars(layout, target)
+            kinds = [torch.bool if each.role is Chance else torch.float32 for each in operator.kernel.arguments]
+            operator.kernel.function(*(torch.empty(TILE, dtype=kind) for kind in kinds))
+        elif isinstance(operator, TensorOperator):
+            named = [{each.name: each.view(genes) for each in layout.segments} for genes in (target, source)]
+            operator.rewrite(named[0], named[1], Noise(draw.seed))

@@ -1,0 +1,173 @@
+"""What an outcome must not depend on: which part of the genome is looked at, names, neighbours, other individuals."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from evoweights.genome import Layout, Segment
+from evoweights.operators import GeneOperator, PairOperator, TensorOperator
+from evoweights.seeds import Noise
+from evoweights.testing.grounds import Draw, bound, genes, is_random, outcome, settled, varied, with_settings
+from evoweights.testing.populations import bits, contents, flat_layout, scene_of, vary_
+from evoweights.testing.rules import always, gene_operator, rule
+from evoweights.variation import Named, vary
+from evoweights_kernels import Call, Gene, apply_, gene_kernel
+from evoweights_kernels.constants import TILE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+
+def _by_tensor(operator: PairOperator) -> str:
+    traits = operator.traits
+    if isinstance(operator, GeneOperator) or traits.tensor_wise or traits.gene_wise:
+        return ""
+    return "does not claim tensor_wise"
+
+
+@rule("G07", _by_tensor)
+def subset(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G07: restricted to one tensor it does to that tensor what it does to all, and nothing to the others."""
+    layout = draw.layout
+    whole, fresh = outcome(operator, draw, backend), settled(operator, draw)
+    live = [each for each in layout.segments if each.role != "frozen" and each.count]
+    for segment in live[:: max(1, len(live) - 1)]:  # the first and the last
+        part = varied(with_settings(operator, scope=segment.name), draw, backend)
+        expected = genes(layout, fresh.row(1)) | {segment.name: bits(segment.view(whole.row(1)))}
+        assert genes(layout, part.row(1)) == expected, f"{segment.name} alone becomes something else"
+
+
+@rule("G08", gene_operator, most=2)
+def shards(operator: GeneOperator, backend: str, draw: Draw) -> None:
+    """G08: a genome cut at any tiles gets the bits of the whole, each part told its place."""
+    sizes = {17, 4097} if backend == "triton" else {1, 15, 16, 17, 4095, 4096, 4097}
+    for size in sorted(sizes):
+        layout = flat_layout(size, draw.layout.dtype)
+        there = dataclasses.replace(draw, layout=layout)
+        whole, parts = settled(operator, there), settled(operator, there)
+        live = layout.live(layout.segments)
+        apply_([bound(operator, whole, draw)], seed=draw.seed, live=live, backend=backend)
+        call = bound(operator, parts, draw)
+        for first in range(0, len(live), 1 + (draw.seed + 1) % 3):
+            tiles = slice(first, first + 1 + (draw.seed + 1) % 3)
+            here = slice(tiles.start * TILE, tiles.stop * TILE)
+            tensors = {n: each[tiles if len(each) == len(live) else here] for n, each in call.tensors.items()}
+            shard = Call(call.kernel, tensors, call.scalars, call.streams)
+            apply_([shard], seed=draw.seed, live=live[tiles], first_tile=first, backend=backend)
+        assert contents(whole) == contents(parts), f"{size} genes in parts become something else"
+
+
+def _deterministic(operator: PairOperator) -> str:
+    return "is stochastic" if is_random(operator) else ""
+
+
+@rule("G09", _deterministic)
+def ordered(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G09: with its tensors in another order, an operator that draws no numbers does the same to each of them."""
+    moved, start = [], 0
+    for each in reversed(draw.layout.segments):
+        moved.append(Segment(each.name, each.shape, each.role, start))
+        start += -(-each.count // TILE) * TILE
+    turned = settled(operator, dataclasses.replace(draw, layout=Layout(tuple(moved), draw.layout.dtype)))
+    origin = settled(operator, draw)
+    for row in range(draw.rows):
+        for name in ("weights", *(slot.name for slot in operator.slots)):
+            for segment in turned.layout.segments:
+                old = next(each for each in draw.layout.segments if each.name == segment.name)
+                segment.view(turned.row(row, name)).copy_(old.view(origin.row(row, name)))
+    nearest = with_settings(operator, rounding="nearest")
+    vary_(turned, nearest, seed=draw.seed, backend=backend)
+    vary_(origin, nearest, seed=draw.seed, backend=backend)
+    assert genes(turned.layout, turned.row(1)) == genes(draw.layout, origin.row(1))
+
+
+def _no_named_noise(operator: PairOperator) -> str:
+    if isinstance(operator, GeneOperator) or not is_random(operator):
+        return ""
+    return "draws its noise by the names of tensors"
+
+
+@rule("G10", _no_named_noise)
+def renamed(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G10: other names change nothing."""
+    layout = draw.layout
+    other = [dataclasses.replace(each, name=f"renamed {i}") for i, each in enumerate(reversed(layout.segments))][::-1]
+    one = outcome(operator, draw, backend)
+    two = varied(operator, dataclasses.replace(draw, layout=Layout(tuple(other), layout.dtype)), backend)
+    assert list(genes(layout, one.row(1)).values()) == list(genes(two.layout, two.row(1)).values())
+
+
+@gene_kernel
+def held(x: Gene) -> Gene:
+    """Leave the gene as it is."""
+    return x
+
+
+@dataclass(frozen=True)
+class Hold(GeneOperator):
+    """Leaves every gene alone, in a kernel."""
+
+    name: ClassVar[str] = "hold"
+    source: ClassVar[str] = "the conformance kit"
+    kernel = held
+
+
+@dataclass(frozen=True)
+class Same(TensorOperator):
+    """Gives back what it was given."""
+
+    name: ClassVar[str] = "same"
+    source: ClassVar[str] = "the conformance kit"
+
+    def rewrite(
+        self, target: "Mapping[str, Tensor]", source: "Mapping[str, Tensor]", noise: Noise
+    ) -> "Mapping[str, Tensor]":
+        """The target itself."""
+        del source, noise  # unused: nothing is to change
+        return target
+
+
+def unmoved_by(identities: Sequence[PairOperator], operator: PairOperator, backend: str, draw: Draw) -> None:
+    """Raise unless the operator makes the same with each of the identities before it and behind it."""
+
+    def made(*entries: Named) -> list[dict[str, bytes]]:
+        population, noise, scene = settled(operator, draw), Noise(draw.seed), scene_of(draw.rows)
+        vary(population, entries, scene, generation=3, noise=noise, backend=backend, optimizer_state="keep")
+        return contents(population)
+
+    by_itself = made(Named("operator", operator))
+    for identity in identities:
+        assert made(Named("identity", identity), Named("operator", operator)) == by_itself
+        assert made(Named("operator", operator), Named("identity", identity)) == by_itself
+
+
+@rule("G24", always, most=3)
+def neutral(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G24: an operator that changes nothing, before or after it, changes nothing, fused or not."""
+    draw = dataclasses.replace(draw, share=0.0)
+    unmoved_by([Same(scope="all")], operator, backend, draw)
+    unmoved_by([Hold(scope="all")], operator, "reference", draw)  # elsewhere every pair takes seconds to compile
+
+
+@rule("G25", always)
+def alone(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G25: what becomes of an individual depends on itself, its row and its source alone."""
+    usual = outcome(operator, draw, backend)
+    crowd = settled(operator, dataclasses.replace(draw, rows=draw.rows + 1))
+    for row in range(2, draw.rows):
+        crowd.restore(row, crowd.tensors(draw.rows))
+    vary_(crowd, operator, seed=draw.seed, backend=backend)
+    assert contents(crowd)[1] == contents(usual)[1], "others in the population decide"
+    if is_random(operator):
+        return
+    turned = settled(operator, draw)
+    order = (draw.rows - 1, *range(draw.rows - 1))
+    for row, origin in enumerate(order):
+        turned.restore(row, settled(operator, draw).tensors(origin))
+    nearest = with_settings(operator, rounding="nearest")
+    vary_(turned, nearest, scene=scene_of(draw.rows, actors=(1,)), seed=draw.seed, backend=backend)
+    straight = varied(nearest, draw, backend)
+    assert contents(turned) == [contents(straight)[origin] for origin in order], "the row decides"

@@ -1,0 +1,118 @@
+"""What comes out again: the same bytes for the same seed, from any thread, after saving; and nothing global touched."""
+
+import dataclasses
+import os
+import random
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import safetensors.torch
+import torch
+
+from evoweights.catalog import Catalog
+from evoweights.operators import GeneOperator, PairOperator
+from evoweights.storage.formats import from_json, tensor_chunks, to_json
+from evoweights.testing.grounds import Draw, is_random, outcome, settled, varied
+from evoweights.testing.populations import bits, contents, flat_layout, vary_
+from evoweights.testing.rules import always, rule
+
+
+@rule("G04", always)
+def repeatable(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G04: the same parents and seed give the same bytes, whatever else was drawn before."""
+    once = contents(outcome(operator, draw, backend))
+    torch.rand(3), np.random.rand(3), random.random()
+    assert contents(varied(operator, draw, backend)) == once, "the second time made something else"
+
+
+def _knows_of_chance(operator: PairOperator) -> str:
+    known = isinstance(operator, GeneOperator) or operator.traits.stochastic is not None
+    return "" if known else "does not say whether it is stochastic"
+
+
+@rule("G05", _knows_of_chance, most=3)
+def seeded(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G05: another seed gives another child if the operator is stochastic, and the same child if it is not."""
+    told = operator.traits.stochastic
+    assert told is None or told == is_random(operator), f"claims stochastic={told}; its kernel draws otherwise"
+    large = dataclasses.replace(draw, layout=flat_layout(2**13), share=0.0, rows=2)
+    made = []
+    for seed in (1, 2):
+        population = settled(operator, large)
+        for name in (slot.name for slot in operator.slots):
+            population.row(1, name).add_(1.0)  # a memory at rest would hide a difference
+        vary_(population, operator, seed=seed, backend=backend)
+        made.append(contents(population)[1])
+    assert (made[0] != made[1]) == is_random(operator)
+
+
+def _world() -> tuple[object, ...]:
+    return (
+        bits(torch.random.get_rng_state()), str(np.random.get_state()), random.getstate(), torch.get_default_dtype(),
+        torch.get_default_device(), torch.get_num_threads(), torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"),
+        torch.are_deterministic_algorithms_enabled(), os.getcwd(), dict(os.environ), list(warnings.filters),
+        np.geterr(), threading.active_count(),
+    )  # fmt: skip
+
+
+@rule("G06", always, most=10)
+def quiet(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G06: no global generator is drawn from, and no setting of torch, numpy or the process changes."""
+    outcome(operator, draw, backend)  # the first launch imports a compiler
+    before = _world()
+    varied(operator, draw, backend)
+    changed = [index for index, (was, now) in enumerate(zip(before, _world(), strict=True)) if was != now]
+    assert not changed, "something outside the population was drawn from or changed"
+
+
+@rule("G21", always, most=10)
+def remembered(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G21: settings through JSON and state through safetensors give the next result that would have been."""
+    again = type(operator)(**from_json(to_json(dataclasses.asdict(operator))))
+    assert again == operator
+    assert repr(again) == repr(operator)
+    one = varied(operator, draw, backend)
+    other = settled(operator, dataclasses.replace(draw, seed=draw.seed ^ 1))
+    for row in range(draw.rows):
+        saved = safetensors.torch.load(b"".join(bytes(each) for each in tensor_chunks(one.tensors(row))))
+        other.restore(row, saved)
+    other.load_state(from_json(to_json(one.state())))
+    assert contents(other) == contents(one)
+    vary_(one, operator, seed=draw.seed, backend=backend, generation=4)
+    vary_(other, again, seed=draw.seed, backend=backend, generation=4)
+    assert contents(other) == contents(one), "what was saved is not all that the next result depends on"
+    assert to_json(other.state()) == to_json(one.state())
+
+
+@rule("G22", always, most=1)
+def built(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G22: it can be registered, is made from its settings, equals its like, cannot be changed, and its traits name settings
+    it has."""
+    del backend, draw  # unused: nothing is computed
+    Catalog().registrar("conformance").add("operator", type(operator))
+    again = dataclasses.replace(operator)
+    assert again == operator and repr(again) == repr(operator), "two with the same settings differ"
+    setting = "direction"
+    try:
+        setattr(again, setting, operator.direction)
+    except dataclasses.FrozenInstanceError:
+        pass
+    else:
+        raise AssertionError("its settings can be changed after it was made")
+    known = [each.name for each in dataclasses.fields(operator)]
+    for each in dataclasses.fields(operator.traits):
+        told = getattr(operator.traits, each.name)
+        if isinstance(told, str) and each.name not in ("kind", "law"):
+            assert told in known, f"traits.{each.name} names {told!r}, which is no setting: {', '.join(known)}"
+
+
+@rule("G23", always, most=3)
+def threads(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G23: one instance used by several threads on populations of their own does to each what it does alone."""
+    each = [dataclasses.replace(draw, seed=draw.seed ^ number) for number in range(4)]
+    alone = [contents(varied(operator, one, backend)) for one in each]
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda one: contents(varied(operator, one, backend)), each))
+    assert made == alone

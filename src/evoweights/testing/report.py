@@ -1,0 +1,97 @@
+"""What the checks found: a result for every rule, and the report of a component as a table and as JSON."""
+
+import importlib.metadata
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from evoweights.errors import PluginError
+
+CONTRACT = 1
+"""Version of the contract that components are held to; it grows with every rule that can newly fail."""
+
+PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+EXPECTED, UNEXPECTED = "expected failure", "unexpected pass"
+STYLES = {PASSED: "green", FAILED: "bold red", SKIPPED: "dim", EXPECTED: "yellow", UNEXPECTED: "bold red"}
+"""Every status of a result and how a table shows it."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one rule: its status, and why it was skipped or how it failed. ``seconds`` are those of the CPU."""
+
+    id: str
+    rule: str
+    status: str
+    reason: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the kit found of one component."""
+
+    component: str
+    profile: str
+    results: tuple[Result, ...]
+    contract: int = CONTRACT
+
+    @property
+    def failures(self) -> tuple[Result, ...]:
+        """The rules that are broken, and those that were expected to be and are not."""
+        return tuple(each for each in self.results if each.status in (FAILED, UNEXPECTED))
+
+    @property
+    def is_conforming(self) -> bool:
+        """Whether no rule is broken but those that were expected to be."""
+        return not self.failures
+
+    def count(self, status: str) -> int:
+        """How many rules have this status."""
+        return sum(each.status == status for each in self.results)
+
+    def to_json(self) -> str:
+        """Everything, with the versions of what it ran on."""
+        packages = ("evoweights", "torch", "numba", "triton", "hypothesis")
+        versions = {name: found for name in packages if (found := _version(name))}
+        values: dict[str, Any] = asdict(self) | {"is_conforming": self.is_conforming, "versions": versions}
+        return json.dumps(values, indent=2)
+
+    def table(self) -> Table:
+        """For rich: a line a rule."""
+        told = ", ".join(f"{self.count(each)} {each}" for each in STYLES if self.count(each))
+        table = Table(title=f"{self.component}: contract {self.contract}, profile {self.profile}: {told}")
+        for column in ("id", "status", "rule, or why not"):
+            table.add_column(column, overflow="fold")
+        for each in self.results:
+            table.add_row(f"EW-{each.id}", f"[{STYLES[each.status]}]{each.status}", each.reason or each.rule)
+        return table
+
+    def __str__(self) -> str:
+        console = Console(width=120, color_system=None, force_terminal=False)
+        with console.capture() as captured:
+            console.print(self.table(), markup=True)
+        return captured.get()
+
+
+class NonConforming(PluginError):
+    """A component breaks rules of its contract; ``report`` has all that was found."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(f"{report.component} breaks the contract of its kind.\n{_listed(report.failures)}")
+        self.report = report
+
+
+def _listed(results: Sequence[Result]) -> str:
+    return "\n".join(f"EW-{each.id} {each.status}: {each.reason}" for each in results)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
