@@ -6,7 +6,20 @@ from typing import ClassVar
 
 from evoweights.catalog import setting
 from evoweights.operators import GeneOperator
+from evoweights.traits import Traits
 from evoweights_kernels import GeneKernel, bodies
+
+BLEND = Traits(
+    "crossover",
+    stochastic=False,
+    gene_wise=True,
+    idempotent=True,
+    convex=True,
+    homogeneous=True,
+    translates=True,
+    share="weight",
+)
+"""What both blends claim."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +28,17 @@ class Crossover(GeneOperator):
 
     name: ClassVar[str] = "crossover"
     source: ClassVar[str] = "Syswerda 1989; in EOE: Chen 2025, arXiv 2509.24436"
+    traits: ClassVar[Traits] = Traits(
+        "crossover",
+        stochastic=True,
+        gene_wise=True,
+        idempotent=True,
+        copies=True,
+        complementary=True,
+        homogeneous=True,
+        translates=True,
+        share="rate",
+    )
 
     rate: float = setting(0.6, "probability that a gene is copied", unit="probability", minimum=0.0, maximum=1.0)
     bits: int = setting(
@@ -42,6 +66,7 @@ class ArithmeticCrossover(GeneOperator):
 
     name: ClassVar[str] = "arithmetic_crossover"
     source: ClassVar[str] = "Michalewicz 1992, Genetic Algorithms + Data Structures = Evolution Programs, chapter 5"
+    traits: ClassVar[Traits] = BLEND
     kernel = bodies.arithmetic_crossover
 
     weight: float = setting(0.5, "share of the other parent", unit="fraction", minimum=0.0, maximum=1.0)
@@ -53,6 +78,7 @@ class Mix(GeneOperator):
 
     name: ClassVar[str] = "mix"
     source: ClassVar[str] = "Chen 2025, arXiv 2509.24436 (in its published code)"
+    traits: ClassVar[Traits] = BLEND
     kernel = bodies.mix
 
     weight: float = setting(0.1, "share of the leader", unit="fraction", minimum=0.0, maximum=1.0)

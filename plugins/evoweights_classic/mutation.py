@@ -1,11 +1,12 @@
 """Mutation: noise on a random subset of the genes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from evoweights.catalog import setting
 from evoweights.operators import GeneOperator
+from evoweights.traits import Traits
 from evoweights_kernels import TILE, GeneKernel, bodies
 
 if TYPE_CHECKING:
@@ -30,6 +31,13 @@ class Mutation(GeneOperator):
         32, "random bits per gene and draw: 16 take half the work, resolve rates to 1/65,536 and end the normal at 4.7"
     )
     relative_to: str = setting("rms", "what sigma is a share of", choices=("rms", "nothing"))
+
+    @property
+    def traits(self) -> Traits:  # pyright: ignore[reportIncompatibleVariableOverride] (a setting decides)
+        """Relative noise grows with the tensor it is added to; the other kind does not look at it."""
+        is_relative = self.relative_to == "rms"
+        told = Traits("mutation", stochastic=True, tensor_wise=True, rate="rate", scale="sigma", law="normal")
+        return replace(told, gene_wise=not is_relative, translates=not is_relative, homogeneous=is_relative)
 
     def __post_init__(self) -> None:
         """Refuse widths that do not exist."""

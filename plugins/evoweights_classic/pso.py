@@ -1,11 +1,12 @@
 """Particle swarm: individuals are pulled towards a leader and, with a memory, towards their own best."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from evoweights.catalog import setting
 from evoweights.operators import GeneOperator
+from evoweights.traits import Traits
 from evoweights_kernels import GeneKernel, bodies
 
 if TYPE_CHECKING:
@@ -35,6 +36,21 @@ class PSO(GeneOperator):
     def has_memory(self) -> bool:
         """Whether velocity and personal best are needed."""
         return self.inertia != 0.0 or self.cognitive != 0.0
+
+    @property
+    def traits(self) -> Traits:  # pyright: ignore[reportIncompatibleVariableOverride] (a setting decides)
+        """Those of a swarm, with inertia, own best and limit if it has a memory."""
+        told = Traits(
+            "swarm",
+            stochastic=True,
+            gene_wise=True,
+            idempotent=True,
+            homogeneous=True,
+            translates=True,
+            leader_pull="social",
+        )
+        memory = {"inertia": "inertia", "own_pull": "cognitive", "limit": "max_velocity"}
+        return replace(told, **memory) if self.has_memory else told
 
     @property
     def kernel(self) -> GeneKernel:  # pyright: ignore[reportIncompatibleVariableOverride] (a setting decides)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from evoweights.catalog import setting
 from evoweights.operators import GeneOperator
+from evoweights.traits import Traits
 from evoweights_kernels import Chance, Gene, Normal, Scalar, State, gene_kernel, maximum, minimum, where
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class LastChangeNoise(GeneOperator):
 
     name: ClassVar[str] = "last_change_noise"
     source: ClassVar[str] = "evoweights; the noise is that of EOE, Chen 2025, arXiv 2509.24436"
+    traits: ClassVar[Traits] = Traits("mutation", stochastic=True, gene_wise=True, homogeneous=True, rate="rate")
     kernel = last_change
 
     strength: float = setting(1 / 3, "standard deviation of the share", unit="share of the change", minimum=0.0)

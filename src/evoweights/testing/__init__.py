@@ -11,6 +11,7 @@ The whole test file of an operator's author::
 
 from evoweights.testing.checking import Check
 from evoweights.testing.operator_kit import check_operator, operator_checks
+from evoweights.testing.parametrizing import parametrize_operators
 from evoweights.testing.report import NonConforming, Report, Result
 
-__all__ = ["Check", "NonConforming", "Report", "Result", "check_operator", "operator_checks"]
+__all__ = ["Check", "NonConforming", "Report", "Result", "check_operator", "operator_checks", "parametrize_operators"]

@@ -127,17 +127,19 @@ def move(
     slots: Mapping[str, Tensor] | None = None,
     seed: int = 1,
     backend: str = "cpu",
+    generation: int = 3,
 ) -> Moved:
     """Rewrite a genome of one matrix, ``x``, with ``source`` as the other parent; every tensor without padding."""
-    layout = flat_layout(len(x), x.dtype)
+    layout, count = Layout(segments_of([("matrix", tuple(x.shape))]), x.dtype), x.numel()
     population = Population(layout, 2, home="host", device=CPU, folder=Path(), slots=operator.slots)
     for row, values in enumerate((source, x)):
-        population.row(row)[: len(x)] = values
+        population.row(row)[:count] = values.flatten()
     for name, values in (slots or {}).items():
-        population.row(1, name)[: len(x)] = values
-    vary_(population, operator, seed=seed, backend=backend)
-    made = {slot.name: population.row(1, slot.name)[: len(x)].clone() for slot in operator.slots}
-    return Moved(population.row(1)[: len(x)].clone(), made, population.row(0)[: len(x)].clone())
+        population.row(1, name)[:count] = values.flatten()
+    vary_(population, operator, seed=seed, backend=backend, generation=generation)
+    made = {slot.name: population.row(1, slot.name)[:count].view(x.shape).clone() for slot in operator.slots}
+    genes, other = (population.row(row)[:count].view(x.shape).clone() for row in (1, 0))
+    return Moved(genes, made, other)
 
 
 def share_z(hits: float, count: int, probability: float) -> float:

@@ -1,0 +1,148 @@
+"""What holds for crossover: whose genes a child has, how many of whose, and where it lies."""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from evoweights.operators import PairOperator
+from evoweights.testing.checks.shared import keeps_equal_parents, own_gene, scales, shifts, whole_numbers
+from evoweights.testing.grounds import Draw, outcome, settled, with_settings
+from evoweights.testing.populations import bits, flat_layout, move, share_z, vary_
+from evoweights.testing.rules import both, claims, named, rule
+
+N = 2**16
+
+
+def _no_swarm(operator: PairOperator) -> str:
+    return "is a swarm: see P" if operator.traits.kind == "swarm" else ""
+
+
+@rule("X01", claims("copies"))
+def whose(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """X01: every gene is the individual's own or its source's at that place, byte for byte."""
+    before, after = settled(operator, draw), outcome(operator, draw, backend)
+    child, own, other = (whole_numbers(each) for each in (after.row(1), before.row(1), before.row(0)))
+    assert bool(((child == own) | (child == other)).all()), "a gene is neither parent's"
+
+
+@rule("X02", claims("share"), most=30)
+def ends(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """X02: with a share of 0 the child is the individual as it was, with 1 it is its source, byte for byte."""
+    before = settled(operator, draw)
+    for share, row in ((0.0, 1), (1.0, 0)):
+        made = settled(operator, draw)
+        vary_(made, with_settings(operator, **named(operator, share=share)), seed=draw.seed, backend=backend)
+        for segment in draw.layout.scope("all"):
+            same = bits(segment.view(made.row(1))) == bits(segment.view(before.row(row)))
+            assert same, f"share {share:g} is not parent {'BA'[row]} in {segment.name}"
+
+
+equal = rule("X03", both(claims("idempotent"), _no_swarm), most=50)(keeps_equal_parents)
+"""X03 for operators that are no swarm."""
+
+
+@rule("X04", claims("complementary"), most=30)
+def exchanged(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """X04: with the parents exchanged, the child holds at every gene what the first child did not take."""
+    draw = dataclasses.replace(draw, layout=flat_layout(1025, draw.layout.dtype), rows=2)
+    population = settled(operator, draw)
+    x, other = population.row(1)[:1025].clone(), population.row(0)[:1025].clone()
+    first = whole_numbers(move(operator, x, other, seed=draw.seed, backend=backend).genes)
+    second = whole_numbers(move(operator, other, x, seed=draw.seed, backend=backend).genes)
+    own, others = whole_numbers(x), whole_numbers(other)
+    fits = ((first == own) & (second == others)) | ((first == others) & (second == own))
+    assert bool(fits.all()), "the two children do not hold the genes of both parents"
+
+
+def _taken(operator: PairOperator, count: int, seed: int, backend: str) -> Tensor:
+    """1 for each gene of a matrix that came from the source, else 0."""
+    shape = (count // 64, 64)
+    return move(operator, torch.zeros(shape), torch.ones(shape), seed=seed, backend=backend).genes.double()
+
+
+@rule("X05", claims("share", "copies"), most=1)
+def share(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """X05: the share of genes from the source is the one that is set, to 5 standard deviations."""
+    for wanted in (0.25, 0.6):
+        there = with_settings(operator, **named(operator, share=wanted))
+        if operator.traits.gene_wise:
+            taken = float(_taken(there, N, draw.seed, backend).sum())
+            assert abs(share_z(taken, N, wanted)) < 5, f"share {wanted} took {taken / N:.4f}"
+        else:  # whole rows or pieces are taken: their spread is measured
+            means = torch.stack([_taken(there, 4096, draw.seed ^ number, backend).mean() for number in range(200)])
+            error = float(means.std()) / 200**0.5 + 1 / 4096
+            assert abs(float(means.mean()) - wanted) < 5 * error, f"share {wanted} took {float(means.mean()):.4f}"
+
+
+@rule("X05-spread", claims("share", "copies", "gene_wise"), most=1)
+def spread(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """X05: genes are taken one by one: counts in blocks of any size are binomial, and no place is preferred."""
+    there = with_settings(operator, **named(operator, share=0.5))
+    taken = _taken(there, N, draw.seed, backend).flatten()
+    for block in (4, 64, 1024):
+        for counts in (taken.view(-1, block).sum(1), taken.view(block, -1).sum(1)):
+            expected = N / len(counts)
+            found = float(((counts - 0.5 * expected) ** 2).mean()) / (expected / 4)
+            assert abs(found - 1) < 5 * (2 / len(counts)) ** 0.5, f"counts in {len(counts)} blocks spread {found:.2f}"
+    for distance in (1, 2, 4, 32, 64, 256, 1024):
+        agree = float((taken[distance:] == taken[:-distance]).sum())
+        assert abs(share_z(agree, N - distance, 0.5)) < 5, f"genes {distance} apart are taken together"
+
+
+@rule("X06", claims("points", "copies"), most=3)
+def points(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """X06: along a tensor the parent changes at most as often as is set, at places that are all as likely."""
+    most = int(getattr(operator, operator.traits.points or ""))
+    found = []
+    for number in range(60):
+        taken = move(operator, torch.zeros(256), torch.ones(256), seed=draw.seed ^ number, backend=backend).genes
+        cuts = (taken[1:] != taken[:-1]).nonzero().flatten()
+        assert len(cuts) <= most, f"{len(cuts)} changes of the parent, at most {most} are set"
+        found.append(cuts)
+    places = torch.cat(found)
+    assert len(places) > 0, "the parent never changes"
+    for quarter in range(4):
+        hits = float(((places >= quarter * 64) & (places < (quarter + 1) * 64)).sum())
+        assert abs(share_z(hits, len(places), 0.25)) < 5, "some places are preferred"
+
+
+@rule("X07", claims("convex"))
+def between(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """X07: every gene lies between those of the two parents, whatever is rounded or overflows on the way."""
+    before, after = settled(operator, draw), outcome(operator, draw, backend)
+    for segment in draw.layout.scope("all"):
+        child, own, other = (segment.view(each) for each in (after.row(1), before.row(1), before.row(0)))
+        assert bool((child >= torch.minimum(own, other)).all()), f"below both parents in {segment.name}"
+        assert bool((child <= torch.maximum(own, other)).all()), f"above both parents in {segment.name}"
+
+
+@rule("X07-monotone", claims("convex", "share"), most=20)
+def monotone(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """X07: a larger share never takes a gene further from the source's."""
+    draw = dataclasses.replace(draw, layout=flat_layout(1025), rows=2)
+    low = (draw.seed % 97) / 97
+    before, made = settled(operator, draw), []
+    for wanted in (low, low + (1 - low) * 0.1):
+        population = settled(operator, draw)
+        there = with_settings(operator, **named(operator, share=wanted))
+        vary_(population, there, seed=draw.seed, backend=backend)
+        made.append(population.row(1))
+    near, far = made
+    forward = before.row(0) >= before.row(1)
+    assert bool(torch.where(forward, far >= near, far <= near).all()), "a larger share moves a gene back"
+
+
+scaled = rule("X08", both(claims("homogeneous"), _no_swarm), most=20)(scales)
+"""X08 for operators that are no swarm: factors."""
+
+shifted = rule("X08-shift", both(claims("translates"), _no_swarm), most=10)(shifts)
+"""X08 for operators that are no swarm: constants."""
+
+by_itself = rule("G15-own", both(claims("gene_wise"), _no_swarm), most=10)(own_gene)
+"""P07 for operators that are no swarm."""
+
+CROSSOVER_RULES = (
+    whose, ends, equal, exchanged, share, spread, points, between, monotone, scaled, shifted, by_itself,
+)  # fmt: skip
+"""What holds for crossover, and for others that claim the like."""

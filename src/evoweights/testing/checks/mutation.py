@@ -1,0 +1,173 @@
+"""What holds for mutation: how many genes it touches, and the law, the size and the independence of its noise."""
+
+import dataclasses
+import math
+
+import torch
+from torch import Tensor
+
+from evoweights.genome import Layout
+from evoweights.operators import GeneOperator, PairOperator
+from evoweights.testing.checks.shared import whole_numbers
+from evoweights.testing.grounds import Draw, is_random, settled, with_settings
+from evoweights.testing.populations import bits, flat_layout, mean_z, move, population_of, share_z, vary_
+from evoweights.testing.rules import both, claims, named, rule
+from evoweights.testing.strategies import segments_of
+
+N = 2**16
+
+
+def _noisy(operator: PairOperator) -> str:
+    return "" if is_random(operator) else "is not stochastic"
+
+
+def _set(operator: PairOperator, *, scale: float, rate: float = 1.0) -> PairOperator:
+    """The operator with this scale, and this rate if it has one."""
+    told = {"scale": scale} | ({"rate": rate} if operator.traits.rate else {})
+    return with_settings(operator, **named(operator, **told))
+
+
+def _mutated(operator: PairOperator, x: Tensor, draw: Draw, backend: str) -> Tensor:
+    return move(operator, x, x.clone(), seed=draw.seed, backend=backend).genes
+
+
+def _rate_or_scale(operator: PairOperator) -> str:
+    return "" if operator.traits.rate or operator.traits.scale else "claims neither rate nor scale"
+
+
+@rule("M01", _rate_or_scale, most=30)
+def switched_off(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """M01: with a rate of 0, or a scale of 0, no byte of the weights changes."""
+    before = settled(operator, draw)
+    for trait in ("rate", "scale"):
+        if getattr(operator.traits, trait):
+            population = settled(operator, draw)
+            there = with_settings(operator, **named(operator, **{trait: 0.0}))
+            vary_(population, there, seed=draw.seed, backend=backend)
+            assert bits(population.row(1)) == bits(before.row(1)), f"{trait} 0 changes genes"
+
+
+@rule("M02", claims("rate", "scale"), most=20)
+def untouched(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """M02: genes that are not touched keep their bytes, and which they are does not depend on the scale."""
+    share = 0.3 if isinstance(operator, GeneOperator) else 0.0
+    draw = dataclasses.replace(draw, layout=flat_layout(1025, draw.layout.dtype), rows=2, share=share)
+    x = settled(operator, draw).row(1)[:1025].clone()
+    large = _mutated(_set(operator, scale=1e4, rate=0.3), x, draw, backend)
+    small = _mutated(_set(operator, scale=1e-3, rate=0.3), x, draw, backend)
+    still = whole_numbers(large) == whole_numbers(x)
+    assert bits(small[still]) == bits(x[still]), "genes that a large scale leaves alone, a small one changes"
+
+
+@rule("M03", claims("rate", "scale"), most=1)
+def touched(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """M03: the share of touched genes is the rate, in the whole tensor and in every part of it."""
+    for rate in (0.01, 0.25):
+        x = torch.full((N // 64, 64), 2.0)
+        made = _mutated(_set(operator, scale=1.0, rate=rate), x, draw, backend).flatten() != 2.0
+        assert abs(share_z(float(made.sum()), N, rate)) < 5, f"rate {rate} touched {float(made.float().mean()):.5f}"
+        for counts in (made.view(16, -1).sum(1), made.view(-1, 16).sum(0), made.view(-1, 64).sum(0).view(16, 4).sum(1)):
+            worst = max(abs(share_z(float(count), N // 16, rate)) for count in counts)
+            assert worst < 5.5, f"rate {rate}: a sixteenth is off by {worst:.1f} standard deviations"
+
+
+SURVIVAL = {
+    "normal": lambda edge: 0.5 * math.erfc(edge / 2**0.5),
+    "uniform": lambda edge: max(0.0, (1 - edge) / 2),
+    "cauchy": lambda edge: 0.5 - math.atan(edge) / math.pi,
+}
+"""By law: the probability of lying above an edge of at least 0."""
+
+
+@rule("M04", claims("scale", "law"), most=1)
+def lawful(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """M04: noise is centred, symmetric, of the law that is claimed, and its unit is the scale."""
+    assert operator.traits.law in SURVIVAL, f"traits.law: {operator.traits.law!r} is none of {', '.join(SURVIVAL)}"
+    beyond = SURVIVAL[operator.traits.law]
+    z = (_mutated(_set(operator, scale=0.5), torch.ones(N // 64, 64), draw, backend).double().flatten() - 1.0) / 0.5
+    for edge in (0.0, 0.25, 0.6745, 0.9, 1.0, 2.0, 3.0):
+        for side in (z, -z):
+            hits, expected = float((side > edge + 1e-6).sum()), beyond(edge)
+            if expected == 0.0:
+                assert hits == 0, f"{hits:.0f} of {N} lie beyond {edge}"
+            else:
+                assert abs(share_z(hits, N, expected)) < 5, f"{hits / N:.5f} lie beyond {edge}, not {expected:.5f}"
+    if operator.traits.law == "normal":
+        moments = [mean_z(z**power, mean) for power, mean in ((1, 0.0), (2, 1.0), (3, 0.0), (4, 3.0))]
+        assert all(abs(each) < 5 for each in moments), f"moments are off by {moments} standard errors"
+
+
+@rule("M04-independent", both(claims("scale"), _noisy), most=1)
+def independent(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """M04: genes, tensors of one shape, individuals and generations get noise that has nothing to do with one another."""
+    layout = Layout(segments_of([("matrix", (64, 64)), ("matrix", (64, 64))]), torch.float32)
+    there, made = _set(operator, scale=0.5), []
+    for generation in (3, 4):
+        population = population_of(layout, 3, slots=operator.slots)
+        for row in range(3):
+            population.row(row).fill_(1.0)
+        vary_(population, there, seed=draw.seed, backend=backend, generation=generation)
+        made += [torch.sign(segment.view(population.row(row)) - 1.0) for row in (1, 2) for segment in layout.segments]
+    views = [each.flatten() for each in made]
+    views += [made[0].roll(distance, dims).flatten() for distance in (1, 2) for dims in (0, 1)]
+    related = torch.corrcoef(torch.stack(views)).fill_diagonal_(0.0).abs()
+    assert bool((made[0] != 0).any()), "genes of 1 get no noise"
+    # Two rolled copies of one tensor are looked at as well: that their noise is that of the tensor must not show either.
+    worst = float(related.max())
+    assert worst < 5.5 / 64, f"noise that should be independent correlates by {worst:.3f}"
+
+
+@rule("M05", claims("scale"), most=10)
+def proportional(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """M05: twice the scale is exactly twice the noise of the same seed, before it is rounded."""
+    _multiplied(operator, backend, draw, 2.0)
+
+
+@rule("M06", claims("scale"), most=10)
+def mirrored(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """M06: the scale with the other sign is the same noise with the other sign."""
+    _multiplied(operator, backend, draw, -1.0)
+
+
+def _multiplied(operator: PairOperator, backend: str, draw: Draw, factor: float) -> None:
+    for start in (0.0, 1.0):
+        x = torch.full((1025,), start)
+        once, other = (
+            _mutated(_set(operator, scale=0.125 * each, rate=0.5), x, draw, backend) - x for each in (1.0, factor)
+        )
+        slack = 4 * torch.finfo(torch.float32).eps * (start + other.abs())
+        assert bool(((other - factor * once).abs() <= slack * start).all()), f"scale times {factor:g} is not noise times that"
+
+
+@rule("M08", claims("scale", "law"), most=1)
+def realised(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """M08: bfloat16 weights get the noise that is asked for, unbiased, and not what is left of it after rounding."""
+    scale = 0.004 if isinstance(operator, GeneOperator) else 0.05
+    x = torch.ones(N, dtype=torch.bfloat16)
+    there = with_settings(_set(operator, scale=scale), rounding="stochastic")
+    noise = _mutated(there, x, draw, backend).double() - 1.0
+    if operator.traits.law == "cauchy":
+        assert float((noise.abs() > scale / 2).double().mean()) > 0.3, "most of the noise is lost to rounding"
+        return
+    unit = {"normal": 1.0, "uniform": 3**-0.5}.get(operator.traits.law or "", 1.0) * scale
+    assert float(noise.std()) >= 0.95 * unit, f"noise of {unit:.3g} is realised as {float(noise.std()):.3g}"
+    assert abs(mean_z(noise, 0.0)) < 5, f"its mean is {float(noise.mean()):.2g}"
+
+
+@rule("M10", claims("reach"), most=30)
+def bounded(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """M10: no gene changes by more than the reach that is set."""
+    reach = float(getattr(operator, operator.traits.reach or ""))
+    layout = dataclasses.replace(draw.layout, dtype=torch.float32)
+    draw = dataclasses.replace(draw, share=0.0, layout=layout)
+    before, after = settled(operator, draw), settled(operator, draw)
+    vary_(after, operator, seed=draw.seed, backend=backend)
+    change = (after.row(1).double() - before.row(1).double()).abs()
+    slack = torch.finfo(torch.float32).eps * (reach + before.row(1).double().abs())
+    assert bool((change <= reach + slack).all()), f"a gene changed by {float(change.max()):.4g}, at most {reach:g} is set"
+
+
+MUTATION_RULES = (
+    switched_off, untouched, touched, lawful, independent, proportional, mirrored, realised, bounded,
+)  # fmt: skip
+"""What holds for mutation, and for others that claim the like."""

@@ -1,0 +1,51 @@
+"""The kit under pytest: one test for every rule and component."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from evoweights.operators import PairOperator
+from evoweights.testing.checking import Check, expected_by_rule
+from evoweights.testing.operator_kit import operator_checks
+
+if TYPE_CHECKING:
+    from pytest import MarkDecorator
+
+Checks = Callable[..., Iterable[Check]]
+"""Makes the checks of a component for a profile."""
+
+
+def parametrize(
+    components: Iterable[Any], checks: Checks, expected: Mapping[str, Mapping[str, str]] | None, profile: str
+) -> "MarkDecorator":
+    """A mark that gives a test function its argument ``check``, once for each rule and component.
+
+    ``expected`` has reasons by component (its name) and rule.
+    """
+    import pytest
+
+    cases, told = [], dict(expected or {})
+    for component in components:
+        made = list(checks(component, profile=profile))
+        reasons = expected_by_rule(told.get(component.name), made)
+        for each in made:
+            marks = []
+            if reason := each.skipped():
+                marks.append(pytest.mark.skip(reason=reason))
+            if each.rule.id in reasons:
+                marks.append(pytest.mark.xfail(reason=reasons[each.rule.id], strict=True))
+            cases.append(pytest.param(each, id=f"{each.id}[{each.label}]", marks=marks))
+    return pytest.mark.parametrize("check", cases)
+
+
+def parametrize_operators(
+    operators: Iterable[PairOperator],
+    *,
+    expected_failures: Mapping[str, Mapping[str, str]] | None = None,
+    profile: str = "default",
+) -> "MarkDecorator":
+    """One test for each rule and operator, named like ``EW-G04[my_operator]``.
+
+    ``expected_failures`` gives reasons by the operator's name and the rule: ``{"my_operator": {"EW-G15": "why"}}``; a rule
+    that is kept all the same fails its test.
+    """
+    return parametrize(operators, operator_checks, expected_failures, profile)
