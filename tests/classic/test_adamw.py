@@ -13,10 +13,10 @@ from evoweights.founding import mount_blueprint
 from evoweights.improvers import Moment, NonFiniteStep
 from evoweights.mounted import Blueprint
 from evoweights.seeds import Noise, seeded
-from evoweights_classic import AdamW
-from evoweights_classic.adamw import FIRST, SECOND, STEPS
 from evoweights.testing.populations import BACKENDS, CPU, bits, mean_z
 from evoweights.testing.strategies import DTYPES, SIZES, genes_of
+from evoweights_classic import AdamW
+from evoweights_classic.adamw import FIRST, SECOND, STEPS
 
 every_target = pytest.mark.parametrize("backend", BACKENDS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)

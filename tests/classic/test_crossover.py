@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoweights_classic import ArithmeticCrossover, Crossover, Mix
 from evoweights.testing.populations import BACKENDS, bits, mean_z, move, share_z
 from evoweights.testing.strategies import DTYPES, SIZES, genes_of
+from evoweights_classic import ArithmeticCrossover, Crossover, Mix
 
 every_target = pytest.mark.parametrize("backend", BACKENDS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)

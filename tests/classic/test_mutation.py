@@ -7,10 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoweights_classic import Mutation
-from evoweights_kernels import Call, apply_, bodies
 from evoweights.testing.populations import BACKENDS, bits, mean_z, mixed_layout, move, population_of, share_z, vary_
 from evoweights.testing.strategies import DTYPES, SIZES, genes_of
+from evoweights_classic import Mutation
+from evoweights_kernels import Call, apply_, bodies
 
 every_target = pytest.mark.parametrize("backend", BACKENDS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)

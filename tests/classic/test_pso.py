@@ -12,7 +12,6 @@ from evoweights.founding import found
 from evoweights.mounted import Blueprint
 from evoweights.scoring import evaluate
 from evoweights.seeds import Noise
-from evoweights_classic import PSO
 from evoweights.testing.populations import (
     BACKENDS,
     CPU,
@@ -26,6 +25,7 @@ from evoweights.testing.populations import (
     vary_,
 )
 from evoweights.testing.strategies import DTYPES, SIZES, genes_of
+from evoweights_classic import PSO
 
 every_target = pytest.mark.parametrize("backend", BACKENDS)
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)

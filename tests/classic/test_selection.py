@@ -14,11 +14,11 @@ from evoweights.errors import PluginError
 from evoweights.population import Slot
 from evoweights.scoring import select
 from evoweights.seeds import Noise
+from evoweights.testing.populations import contents, mixed_layout, population_of, share_z
+from evoweights.testing.strategies import fitnesses
 from evoweights_classic import Best, Tournament, Truncation
 from evoweights_classic.selections import ranking
 from operators_under_test import registered
-from evoweights.testing.populations import contents, mixed_layout, population_of, share_z
-from evoweights.testing.strategies import fitnesses
 
 OTHERS = [Truncation(share=0.5), Tournament(contestants=5, elites=3), Tournament(elites=0)]
 SELECTIONS = [entry.component() for entry in registered().entries("select")] + OTHERS

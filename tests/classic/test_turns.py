@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evoweights.seeds import Noise
-from evoweights_classic import All, Leader, RandomTurn, RoundRobin
 from evoweights.testing.populations import share_z
+from evoweights_classic import All, Leader, RandomTurn, RoundRobin
 
 TURNS = [RoundRobin(), RandomTurn(), RandomTurn(count=3), RandomTurn(count=99), All(), Leader(), Leader(row=7)]
 generations, sizes = st.integers(0, 10**6), st.integers(1, 9)

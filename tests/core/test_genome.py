@@ -14,9 +14,9 @@ from evoweights.errors import UsageError
 from evoweights.genome import ROLES, SCOPES, Layout, Segment, layout_of
 from evoweights.homes.part import check_mounted, mount_
 from evoweights.seeds import Noise, seeded
-from evoweights_kernels import TILE
 from evoweights.testing.populations import bits, mixed_layout
 from evoweights.testing.strategies import DTYPES, layouts, modules
+from evoweights_kernels import TILE
 
 
 def names_of(module):

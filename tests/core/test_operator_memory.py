@@ -14,11 +14,11 @@ import torch
 
 from evoweights.operators import GeneOperator
 from evoweights.population import Population
-from evoweights_kernels import Gene, gene_kernel
 from evoweights.testing.grounds import label
-from operators_under_test import operators
 from evoweights.testing.populations import CPU, flat_layout, vary_
 from evoweights.testing.strategies import DTYPES
+from evoweights_kernels import Gene, gene_kernel
+from operators_under_test import operators
 
 GENES, FEW = 32 * 2**20, 2**18
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")

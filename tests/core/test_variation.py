@@ -22,12 +22,7 @@ from evoweights.errors import PluginError, UsageError
 from evoweights.operators import DIRECTIONS, GeneOperator, Pair, TensorOperator
 from evoweights.population import Slot
 from evoweights.seeds import Noise
-from evoweights.variation import Named, gene_call, vary
-from evoweights_classic import PSO, ArithmeticCrossover, Crossover, Mix, Mutation
-from evoweights_kernels import TILE, Chance, Gene, Normal, Scalar, State, Uniform, apply_, gene_kernel
-from evoweights_kernels import Call as KernelCall
 from evoweights.testing.grounds import is_random, label, with_settings
-from operators_under_test import OTHER_SETTINGS, operators, registered
 from evoweights.testing.populations import (
     BACKENDS,
     bits,
@@ -39,6 +34,11 @@ from evoweights.testing.populations import (
     vary_,
 )
 from evoweights.testing.strategies import DTYPES, SIZES, layouts
+from evoweights.variation import Named, gene_call, vary
+from evoweights_classic import PSO, ArithmeticCrossover, Crossover, Mix, Mutation
+from evoweights_kernels import TILE, Chance, Gene, Normal, Scalar, State, Uniform, apply_, gene_kernel
+from evoweights_kernels import Call as KernelCall
+from operators_under_test import OTHER_SETTINGS, operators, registered
 
 OPERATORS = list(operators())
 STATE = (Slot("adamw.first_moment"), Slot("adamw.second_moment"), Slot("other.memory", "state"))

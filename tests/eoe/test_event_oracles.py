@@ -9,8 +9,8 @@ from torch import nn
 from evoweights.founding import found
 from evoweights.mounted import Blueprint
 from evoweights.seeds import Noise
-from evoweights_classic import PSO, AdamW, Crossover
 from evoweights.testing.populations import CPU, bits, mean_z, scene_of, share_z, vary_
+from evoweights_classic import PSO, AdamW, Crossover
 
 HEAD, SIDE = 1, 1024
 Q3 = 0.5 * math.erfc(3 / math.sqrt(2))

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evoweights_eoe.last_change_noise import LastChangeNoise
 from evoweights.testing.populations import flat_layout, population_of, vary_
+from evoweights_eoe.last_change_noise import LastChangeNoise
 
 COUNT = 100 * 1024
 """Genes: the standard error of a share is then 0.0015."""

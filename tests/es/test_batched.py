@@ -20,11 +20,11 @@ from torch import nn
 from evoweights.errors import UsageError
 from evoweights.seeds import Noise, seeded
 from evoweights.task import TaskPlace
+from evoweights.testing.populations import bits
 from evoweights.training import TaskSubset
 from evoweights_es.batched import as_members
 from evoweights_es.low_rank import LowRank
 from evoweights_lm import LanguageModel, loss
-from evoweights.testing.populations import bits
 
 
 def _compare(module, subset, *, tolerance=1e-5, count=4, sigma=0.03, **settings):

@@ -20,11 +20,11 @@ from low_rank_cases import (
 from torch import nn
 
 from evoweights.seeds import Noise
+from evoweights.testing.populations import bits
 from evoweights_es import low_rank
 from evoweights_es.low_rank import LowRank
 from evoweights_es.member import Member, Place
 from evoweights_kernels import TILE, normals
-from evoweights.testing.populations import bits
 
 SIGMA = 0.02
 

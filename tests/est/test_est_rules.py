@@ -16,10 +16,10 @@ from evoweights.improvers import Moment
 from evoweights.progress import Progress
 from evoweights.seeds import Noise
 from evoweights.storage.formats import from_json, tensor_chunks, to_json
+from evoweights.testing.populations import BACKENDS, bits
 from evoweights.training import Feed
 from evoweights_classic.adamw import AdamW
 from evoweights_est.est import SubnetworkTraining
-from evoweights.testing.populations import BACKENDS, bits
 
 EST = SubnetworkTraining(widths_until=1.0, layers_until=0.5, optimizer=AdamW(learning_rate=1e-2))
 every_target = pytest.mark.parametrize("backend", BACKENDS)

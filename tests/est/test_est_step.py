@@ -14,6 +14,7 @@ from evoweights.errors import PluginError, UsageError
 from evoweights.improvers import Moment, NonFiniteStep
 from evoweights.progress import Progress
 from evoweights.seeds import Noise
+from evoweights.testing.populations import bits
 from evoweights.training import Feed
 from evoweights_classic.adamw import SECOND, STEPS, AdamW
 from evoweights_es.es import EvolutionStrategy
@@ -21,7 +22,6 @@ from evoweights_est.est import Shares, SubnetworkTraining
 from evoweights_est.families import blocks_of
 from evoweights_est.presets import ALL
 from evoweights_est.subnetwork import Subnetwork
-from evoweights.testing.populations import bits
 
 ADAMW = AdamW(learning_rate=1e-2)
 HALVES = SubnetworkTraining(optimizer=ADAMW)

@@ -9,9 +9,9 @@ from est_cases import MODELS, inside, mounted_model, subnetwork_of
 from torch.utils.flop_counter import FlopCounterMode
 
 from evoweights.homes.part import check_mounted
+from evoweights.testing.populations import bits
 from evoweights_est.standing_in import standing_in
 from evoweights_est.subnetwork import Scales
-from evoweights.testing.populations import bits
 
 SAMPLINGS = ("random", "window")
 

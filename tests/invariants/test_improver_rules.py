@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from evoweights.testing.grounds import awkward_layout, genes
 from torch import nn
 
 from evoweights.founding import mount_blueprint
@@ -22,9 +21,10 @@ from evoweights.mounted import Blueprint
 from evoweights.population import Slot
 from evoweights.seeds import Noise
 from evoweights.storage.formats import from_json, tensor_chunks, to_json
-from operators_under_test import registered
+from evoweights.testing.grounds import awkward_layout, genes
 from evoweights.testing.populations import BACKENDS, CPU, bits
 from evoweights.testing.strategies import DTYPES, genes_of
+from operators_under_test import registered
 
 ELSEWHERE = ("evoweights_evotorch", "evoweights_est")
 """EvoTorch's searchers keep tensors of other shapes, subnetworks are those of language models; tests/searchers and tests/est hold

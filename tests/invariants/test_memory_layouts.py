@@ -6,7 +6,6 @@ from typing import ClassVar
 import pytest
 import safetensors.torch
 import torch
-from evoweights.testing.grounds import label, with_settings
 from torch import nn
 
 from evoweights.errors import UsageError
@@ -16,10 +15,11 @@ from evoweights.mounted import Blueprint
 from evoweights.operators import TensorOperator
 from evoweights.seeds import Noise
 from evoweights.storage.formats import tensor_chunks
-from evoweights_classic import AdamW
-from operators_under_test import on
+from evoweights.testing.grounds import label, with_settings
 from evoweights.testing.populations import BACKENDS, CPU, bits, contents, population_of, vary_
 from evoweights.testing.strategies import DTYPES, genes_of
+from evoweights_classic import AdamW
+from operators_under_test import on
 
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
 

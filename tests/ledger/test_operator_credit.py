@@ -19,10 +19,10 @@ from evoweights.runs import session
 from evoweights.runs.individuals import open_individual
 from evoweights.seeds import Noise
 from evoweights.storage.checkpoints import CheckpointStore
+from evoweights.testing.populations import contents, mixed_layout, population_of, scene_of
 from evoweights.variation import Named, vary
 from evoweights_classic import PSO, ArithmeticCrossover, Crossover, Mutation
 from evoweights_toy.digits import DigitsTask
-from evoweights.testing.populations import contents, mixed_layout, population_of, scene_of
 
 OPERATORS = [
     PSO(social=1.0, inertia=0.5, cognitive=0.5),

@@ -12,6 +12,7 @@ from searchers_under_test import moment, mount_net
 from torch import nn
 
 from evoweights.seeds import Noise, seeded
+from evoweights.testing.populations import move
 from evoweights_classic.mutation import Mutation
 from evoweights_classic.selections import Tournament
 from evoweights_es.member import Member
@@ -21,7 +22,6 @@ from evoweights_evotorch.gaussians import CEM, SNES, XNES
 from evoweights_evotorch.pgpe import PGPE
 from evoweights_evotorch.populations import Cosyne, GeneticAlgorithm, MapElites
 from evoweights_evotorch.spaces import Genome
-from evoweights.testing.populations import move
 
 LENGTH, GENERATIONS = 12, 8
 SCALES = torch.arange(1, LENGTH + 1, dtype=torch.float64)

@@ -51,7 +51,11 @@ class Check:
         @self.profile.settings(self.rule.most)
         @given(case=self.cases)
         def checked(case: tuple[Any, ...]) -> None:
-            self.rule(self.component, *case)
+            try:
+                self.rule(self.component, *case)
+            except Exception as error:
+                error.add_note(f"with {', '.join(map(str, case))}")
+                raise
 
         checked()
 
@@ -75,13 +79,14 @@ class Check:
 
 
 def _shown(error: BaseException) -> str:
-    """What was raised and where, with the case it was raised for."""
-    frames = [each for each in traceback.extract_tb(error.__traceback__) if "hypothesis" not in each.filename]
-    at = frames[-1]
-    said = str(error).strip().split("\n")[0]
-    what = f"`{at.line}`" + (f": {said}" if said else "") if isinstance(error, AssertionError) else f"{error!r}"
-    case = next((note for note in getattr(error, "__notes__", []) if "Falsifying" in note), "")
-    return f"Found: {what} ({at.filename.rpartition('/')[2]}, line {at.lineno}) {' '.join(case.split())}".strip()
+    """What was raised and where, and the case it was raised for."""
+    at = [each for each in traceback.extract_tb(error.__traceback__) if "hypothesis" not in each.filename][-1]
+    said = (str(error).strip().split("\n")[0])[:300]
+    what = f"`{at.line}`" if isinstance(error, AssertionError) else type(error).__name__
+    case = next((note for note in getattr(error, "__notes__", []) if note.startswith("with ")), "")
+    return (
+        f"Found: {what}{': ' if said else ''}{said} ({at.filename.rpartition('/')[2]}, line {at.lineno}) {case}".strip()
+    )
 
 
 Callback = Callable[[Result], None]

@@ -35,6 +35,12 @@ class Draw:
     share: float = 0.3
     rows: int = 3
 
+    def __str__(self) -> str:
+        sizes = ", ".join(str(each.shape) for each in self.layout.segments[:3]) or "no tensor"
+        more = f" and {len(self.layout.segments) - 3} more" if len(self.layout.segments) > 3 else ""
+        extreme = f"{self.share:.0%} extreme genes" if self.share else "moderate genes"
+        return f"{sizes}{more} in {self.layout.dtype}, {self.rows} individuals, {extreme}, seed {self.seed}"
+
 
 @functools.cache
 def awkward_layout(dtype: torch.dtype = torch.float32) -> Layout:

@@ -11,18 +11,20 @@ from evoweights.testing.grounds import draws, forget, label, with_settings
 from evoweights.testing.report import Report
 
 
-def operator_checks(operator: PairOperator, *, profile: str = "default") -> Iterator[Check]:
+def operator_checks(operator: PairOperator, *, profile: str = "default", backend: str | None = None) -> Iterator[Check]:
     """A check for every rule of operators, those that do not apply included.
 
     The operator is checked on all tensors, with the first individual as the source of the others; its other settings are
-    its own. A gene kernel is compiled for the CPU, and its bits are compared with those of its body; what is written in
-    plain torch is not shown extreme genes, whose overflow the engine refuses.
+    its own. A gene kernel is compiled for the ``backend``, the CPU if None, and its bits are compared with those of its body;
+    what is written in plain torch is not shown extreme genes, whose overflow the engine refuses.
     """
     held = with_settings(operator, scope="all", direction="current_to_others")
     by_kernel = isinstance(operator, GeneOperator)
     shares = (0.3, 0.0, 1.0) if by_kernel else (0.0,)
     # A wide choice of layouts takes longer to draw than they take to be checked.
-    cases = st.tuples(st.just("cpu" if by_kernel else "reference"), draws(shares=shares, is_wide=profile == "thorough"))
+    cases = st.tuples(
+        st.just(backend or "cpu" if by_kernel else "reference"), draws(shares=shares, is_wide=profile == "thorough")
+    )
     yield from checks_of(OPERATOR_RULES, held, label(operator), cases, profile)
 
 

@@ -12,8 +12,8 @@ from evoweights.operators import PairOperator, Scene
 from evoweights.population import Population, Slot
 from evoweights.records import VaryRecord
 from evoweights.seeds import Noise
-from evoweights.variation import Named, vary
 from evoweights.testing.strategies import genes_of, segments_of
+from evoweights.variation import Named, vary
 
 BACKENDS = ("reference", "cpu", "triton")
 """The backends that need no GPU; triton by its interpreter."""

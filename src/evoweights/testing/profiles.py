@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from evoweights.errors import UsageError, did_you_mean
 
@@ -13,6 +13,8 @@ class Profile:
 
     name: str
     examples: int
+    shrinks: bool = True
+    """Whether the smallest case that breaks a rule is looked for, once one has been found."""
 
     def settings(self, most: int | None) -> settings:
         """For hypothesis: at most ``most`` cases where a rule says so, nothing kept, no time limit."""
@@ -22,11 +24,14 @@ class Profile:
             database=None,
             deadline=None,
             print_blob=False,
-            suppress_health_check=list(HealthCheck),
+            report_multiple_bugs=False,
+            phases=[Phase.generate, *([Phase.shrink] if self.shrinks else [])],
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
         )
 
 
-PROFILES = {each.name: each for each in (Profile("quick", 25), Profile("default", 100), Profile("thorough", 2000))}
+_ALL = (Profile("quick", 25, shrinks=False), Profile("default", 100), Profile("thorough", 2000))
+PROFILES = {each.name: each for each in _ALL}
 """Profiles by name: about 1, 2 and 40 seconds an operator."""
 
 

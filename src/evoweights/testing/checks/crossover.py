@@ -6,7 +6,14 @@ import torch
 from torch import Tensor
 
 from evoweights.operators import PairOperator
-from evoweights.testing.checks.shared import keeps_equal_parents, own_gene, scales, shifts, whole_numbers
+from evoweights.testing.checks.shared import (
+    at_some_share,
+    keeps_equal_parents,
+    own_gene,
+    scales,
+    shifts,
+    whole_numbers,
+)
 from evoweights.testing.grounds import Draw, outcome, settled, with_settings
 from evoweights.testing.populations import bits, flat_layout, move, share_z, vary_
 from evoweights.testing.rules import both, claims, named, rule
@@ -109,8 +116,9 @@ def points(operator: PairOperator, backend: str, draw: Draw) -> None:
 
 @rule("X07", claims("convex"))
 def between(operator: PairOperator, backend: str, draw: Draw) -> None:
-    """X07: every gene lies between those of the two parents, whatever is rounded or overflows on the way."""
-    before, after = settled(operator, draw), outcome(operator, draw, backend)
+    """X07: every gene lies between those of the two parents, at whatever share, rounded or not."""
+    before, after = settled(operator, draw), settled(operator, draw)
+    vary_(after, at_some_share(operator, draw), seed=draw.seed, backend=backend)
     for segment in draw.layout.scope("all"):
         child, own, other = (segment.view(each) for each in (after.row(1), before.row(1), before.row(0)))
         assert bool((child >= torch.minimum(own, other)).all()), f"below both parents in {segment.name}"

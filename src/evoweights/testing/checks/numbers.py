@@ -14,8 +14,8 @@ from evoweights.testing.grounds import Draw, bound, outcome, settled, unguarded,
 from evoweights.testing.populations import bits, contents, flat_layout, mean_z, mixed_layout, vary_
 from evoweights.testing.rules import always, gene_operator, rule
 from evoweights_kernels import Call, Chance, Gene, Scalar, State, TileScalar, Uniform, apply_, noise
-from evoweights_kernels.constants import TILE
 from evoweights_kernels.body import Argument
+from evoweights_kernels.constants import TILE
 from evoweights_kernels.scalars import to_float32
 from evoweights_kernels.storage import round_to_bfloat16
 
@@ -66,7 +66,9 @@ def exact(operator: GeneOperator, backend: str, draw: Draw) -> None:
         inside[segment.start : segment.start + segment.count] = True
     for name, wanted in zip(call.kernel.written, expected, strict=True):
         off = (call.tensors[name].double() - wanted).abs() - 8 * torch.finfo(torch.float32).eps * (size + wanted.abs())
-        assert bool((off[inside] <= 0).all()), f"{name} is off the exact result by {float(off[inside].max()):.3g} too much"
+        assert bool((off[inside] <= 0).all()), (
+            f"{name} is off the exact result by {float(off[inside].max()):.3g} too much"
+        )
 
 
 def _in_float64(call: Call, draw: Draw) -> tuple[tuple[Tensor, ...], Tensor]:

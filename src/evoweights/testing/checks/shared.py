@@ -21,8 +21,16 @@ def unlimited(operator: PairOperator) -> PairOperator:
     return with_settings(operator, **named(operator, limit=1e30)) if operator.traits.limit else operator
 
 
+def at_some_share(operator: PairOperator, draw: Draw) -> PairOperator:
+    """The operator with another share of the source in every draw, if that is a setting."""
+    if not operator.traits.share:
+        return operator
+    return with_settings(operator, **named(operator, share=draw.seed % 101 / 100))
+
+
 def keeps_equal_parents(operator: PairOperator, backend: str, draw: Draw) -> None:
-    """X03, P02: an individual that equals its source, with a memory at rest, keeps every byte."""
+    """X03, P02: an individual that equals its source, with a memory at rest, keeps every byte, at whatever share."""
+    operator = at_some_share(operator, draw)
     population = settled(operator, draw)
     for row in range(1, draw.rows):
         population.row(row).copy_(population.row(0))

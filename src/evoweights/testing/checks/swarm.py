@@ -122,7 +122,9 @@ def pulls(operator: PairOperator, backend: str, draw: Draw) -> None:
         assert float(r.max()) - float(r.min()) > 0.9, "all genes are pulled alike"
         assert abs(mean_z(r, 0.5)) < 5, f"the mean pull is {float(r.mean()):.4f}, not 1/2"
         for distance in (1, 2, 64, 1024):
-            assert abs(float(torch.corrcoef(torch.stack([r[distance:], r[:-distance]]))[0, 1])) < 5 / (N - distance) ** 0.5
+            assert (
+                abs(float(torch.corrcoef(torch.stack([r[distance:], r[:-distance]]))[0, 1])) < 5 / (N - distance) ** 0.5
+            )
     if len(drawn) == 2:
         assert abs(float(torch.corrcoef(torch.stack(drawn))[0, 1])) < 5 / N**0.5, "both pulls use one draw"
     _apart(operator, backend, draw)

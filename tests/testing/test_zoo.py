@@ -1,0 +1,68 @@
+"""Checks that cannot fail check nothing: every rule is shown an operator that breaks it, and notices.
+
+The operators are modelled on bugs of other projects, which their docstrings name. Sound ones of the same makings keep all rules.
+"""
+
+import os
+import random
+
+import numpy as np
+import pytest
+import torch
+from zoo_crossover import CROSSOVER, SOUND_CROSSOVER
+from zoo_general import GENERAL
+from zoo_mutation import MUTATION, SOUND_MUTATION
+from zoo_swarm import SOUND_SWARM, SWARM
+
+from evoweights.testing import NonConforming, check_operator, operator_checks
+from evoweights.testing.checks import OPERATOR_RULES
+from evoweights.testing.grounds import forget
+
+ZOO = (*GENERAL, *CROSSOVER, *SWARM, *MUTATION)
+SOUND = (*SOUND_CROSSOVER, *SOUND_SWARM, *SOUND_MUTATION)
+OF_THE_ENGINE = {"G03", "G08", "G13", "G17-rounding"}
+"""Rules that no operator can break through its interface: test_engine_faults.py breaks the engine instead."""
+
+
+@pytest.fixture(autouse=True)
+def world_is_put_back():
+    folder, drawn = os.getcwd(), (torch.get_rng_state(), np.random.get_state(), random.getstate())
+    yield
+    os.chdir(folder)
+    torch.set_rng_state(drawn[0])
+    np.random.set_state(drawn[1])
+    random.setstate(drawn[2])
+    torch.set_default_dtype(torch.float32)
+    forget()
+
+
+def check(operator, rule):
+    backend = "cpu" if rule in ("G18", "G19") else "reference"  # a compiler takes a second for each of them
+    return next(each for each in operator_checks(operator, profile="quick", backend=backend) if each.rule.id == rule)
+
+
+@pytest.mark.parametrize(("rule", "operator"), ZOO, ids=[f"{rule}-{type(each).__name__}" for rule, each in ZOO])
+def test_a_broken_operator_is_caught_by_the_check_that_names_its_fault(rule, operator):
+    result, raised = check(operator, rule).result()
+    assert result.status == "failed", result
+    assert raised is not None
+    assert result.reason
+
+
+@pytest.mark.parametrize("operator", SOUND, ids=lambda each: type(each).__name__)
+def test_a_sound_operator_of_the_same_makings_keeps_every_rule(operator):
+    report = check_operator(operator, profile="quick", on_fail=None)
+    assert report.is_conforming, str(report)
+
+
+def test_the_zoo_is_large_and_has_a_specimen_for_every_rule():
+    assert len({type(operator) for _, operator in ZOO}) >= 40
+    assert all((type(operator).__doc__ or "").strip() for _, operator in ZOO)
+    caught = {rule for rule, _ in ZOO}
+    assert {each.id for each in OPERATOR_RULES} - caught == OF_THE_ENGINE
+
+
+def test_a_report_names_the_rule_and_raises():
+    broken = next(operator for rule, operator in ZOO if rule == "X04")
+    with pytest.raises(NonConforming, match=r"broken.* breaks the contract[\s\S]*EW-X04 failed"):
+        check_operator(broken, profile="quick")

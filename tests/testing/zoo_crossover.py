@@ -1,0 +1,281 @@
+"""Crossovers that break a rule of crossover, and two sound ones in plain torch that keep them all."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from zoo_general import Kernel, Plain, normal, to
+
+from evoweights.traits import Traits
+from evoweights_kernels import Chance, Gene, Scalar, Uniform, absolute, gene_kernel, maximum, minimum, where
+
+TAKES = Traits(
+    "crossover", stochastic=True, gene_wise=True, idempotent=True, copies=True, complementary=True, share="rate"
+)
+BLENDS = Traits("crossover", stochastic=False, gene_wise=True, idempotent=True, convex=True, share="weight")
+
+
+@dataclass(frozen=True)
+class Takes(Plain):
+    """Takes genes of the source where ``mask`` says so."""
+
+    traits: ClassVar[Traits] = TAKES
+    rate: float = 0.5
+
+    def mask(self, name, like, noise):
+        return torch.rand(like.shape, generator=noise.at(name).generator()) < self.rate
+
+    def rewrite(self, target, source, noise):
+        return {n: torch.where(self.mask(n, each, noise), source[n], each) for n, each in target.items()}
+
+
+@dataclass(frozen=True)
+class TakesRows(Takes):
+    """Sound: whole rows."""
+
+    traits: ClassVar[Traits] = Traits(
+        "crossover", stochastic=True, tensor_wise=True, idempotent=True, copies=True, complementary=True, share="rate"
+    )
+
+    def mask(self, name, like, noise):
+        rows = like.shape[:1]
+        mask = torch.rand(rows, generator=noise.at(name).generator()) < self.rate
+        return mask.view([*rows, *(1 for _ in like.shape[1:])])
+
+
+class RowsAsGenes(TakesRows):
+    """Takes whole rows and claims to take gene by gene: the mean share is right (EOE's p is per element)."""
+
+    traits = TAKES
+
+
+class Shifted(Takes):
+    """Takes the source's gene from the place beside (PyGAD #147: the wrong axis)."""
+
+    def rewrite(self, target, source, noise):
+        beside = {name: each.roll(1) for name, each in source.items()}
+        return super().rewrite(target, beside, noise)
+
+
+class Multiplies(Takes):
+    """Multiplies by the mask instead of choosing: -0 becomes 0, and NaN times 0 is NaN."""
+
+    def rewrite(self, target, source, noise):
+        made = {}
+        for name, each in target.items():
+            mask = self.mask(name, each, noise).to(each.dtype)
+            made[name] = each * (1 - mask) + source[name] * mask
+        return made
+
+
+@gene_kernel
+def multiplied(x: Gene, leader: Gene, rate: Chance):
+    mask = where(rate, 1.0, 0.0)
+    return x * (1.0 - mask) + leader * mask
+
+
+@dataclass(frozen=True)
+class MultipliesInAKernel(Kernel):
+    """The same as a kernel."""
+
+    traits: ClassVar[Traits] = TAKES
+    kernel = multiplied
+    rate: float = 0.5
+
+
+class ChildOfOne(Takes):
+    """Both children are made from the first parent (Black-Box-Sparse #4, #5)."""
+
+    def rewrite(self, target, source, noise):
+        return {name: each.clone() for name, each in target.items()}
+
+
+class Inverted(Takes):
+    """The rate is that of keeping, not of taking."""
+
+    def mask(self, name, like, noise):
+        return ~super().mask(name, like, noise)
+
+
+class Squared(Takes):
+    """Draws twice, and takes where both say so: the share is the square of the rate (ray #11936: out of range)."""
+
+    def mask(self, name, like, noise):
+        return super().mask(name, like, noise) & super().mask(f"{name} again", like, noise)
+
+
+class Tiled(Takes):
+    """Repeats one mask of 64 genes over the tensor."""
+
+    def mask(self, name, like, noise):
+        few = torch.rand(64, generator=noise.at(name).generator()) < self.rate
+        return few.repeat(-(-like.numel() // 64))[: like.numel()].view(like.shape)
+
+
+class FirstHalf(Takes):
+    """Takes everything from the first genes and nothing from the others (plain slices instead of draws)."""
+
+    def mask(self, name, like, noise):
+        return (torch.arange(like.numel()) < self.rate * like.numel()).view(like.shape)
+
+
+class Largest(Takes):
+    """Takes the larger of the two genes, so that exchanging the parents changes nothing."""
+
+    traits = Traits("crossover", stochastic=False, gene_wise=True, idempotent=True, copies=True, complementary=True)
+
+    def rewrite(self, target, source, noise):
+        return {name: torch.maximum(each, source[name]) for name, each in target.items()}
+
+
+@dataclass(frozen=True)
+class Blend(Plain):
+    """Sound: torch's lerp."""
+
+    traits: ClassVar[Traits] = BLENDS
+    weight: float = 0.5
+
+    def blend(self, x, other):
+        return torch.lerp(x.float(), other.float(), self.weight)
+
+    def rewrite(self, target, source, noise):
+        return {name: to(each, self.blend(each, source[name])) for name, each in target.items()}
+
+
+class WeightedSum(Blend):
+    """(1 - w) x + w other: equal parents have another child for one gene in twenty."""
+
+    def blend(self, x, other):
+        return (1 - self.weight) * x + self.weight * other
+
+
+class Step(Blend):
+    """x + w (other - x): misses the end where the other parent lies for a third of the genes."""
+
+    def blend(self, x, other):
+        return x.float() + self.weight * (other.float() - x.float())
+
+
+class Narrow(Blend):
+    """The weighted sum in bfloat16: leaves the hull of its parents."""
+
+    def blend(self, x, other):
+        w = torch.tensor(self.weight, dtype=torch.bfloat16)
+        return (1 - w) * x.bfloat16() + w * other.bfloat16() if x.dtype == torch.bfloat16 else super().blend(x, other)
+
+
+@gene_kernel
+def widened(x: Gene, leader: Gene, weight: Scalar, u: Uniform):
+    return x + (1.5 * u - 0.25) * (leader - x)
+
+
+@dataclass(frozen=True)
+class Widened(Kernel):
+    """BLX-alpha, which goes beyond the parents, claiming to stay between them."""
+
+    traits: ClassVar[Traits] = Traits("crossover", stochastic=True, gene_wise=True, idempotent=True, convex=True)
+    kernel = widened
+    weight: float = 0.5
+
+
+class BackAndForth(Blend):
+    """The weight is taken from the middle: a larger one leads back (min and max confused, evosax #72)."""
+
+    def blend(self, x, other):
+        return torch.lerp(x.float(), other.float(), abs(2 * self.weight - 1))
+
+
+@gene_kernel
+def clipped(x: Gene, leader: Gene, weight: Scalar):
+    low, high = minimum(x, leader), maximum(x, leader)
+    return minimum(maximum(minimum(maximum(x + weight * (leader - x), -1.0), 1.0), low), high)
+
+
+@dataclass(frozen=True)
+class Clipped(Kernel):
+    """Clips to an interval that only weights of a certain size lie in."""
+
+    traits: ClassVar[Traits] = Traits("crossover", stochastic=False, gene_wise=True, convex=True, homogeneous=True)
+    kernel = clipped
+    weight: float = 0.5
+
+
+@gene_kernel
+def by_size(x: Gene, leader: Gene, weight: Scalar):
+    share = absolute(leader) / (absolute(leader) + absolute(x) + 1.0e-20)
+    return where(absolute(x) + absolute(leader) > 1.0e20, x, x + share * (leader - x))
+
+
+@dataclass(frozen=True)
+class BySize(Kernel):
+    """Weighs the parents by the size of their genes, claiming that the origin does not matter."""
+
+    traits: ClassVar[Traits] = Traits("crossover", stochastic=False, gene_wise=True, translates=True)
+    kernel = by_size
+    weight: float = 0.5
+
+
+class Standardised(Blend):
+    """Scales to the other parent's spread, claiming to act gene by gene (a norm of the whole tensor)."""
+
+    traits = Traits("crossover", stochastic=False, gene_wise=True)
+
+    def blend(self, x, other):
+        return x.float() * (1 + 1e-3 * x.float().abs().mean() if x.numel() else 1.0)
+
+
+@dataclass(frozen=True)
+class Pointed(Plain):
+    """Sound: crossover at some points of every flattened tensor."""
+
+    traits: ClassVar[Traits] = Traits(
+        "crossover", stochastic=True, tensor_wise=True, idempotent=True, copies=True, complementary=True, points="cuts"
+    )
+    cuts: int = 2
+
+    def places(self, count, noise, name):
+        return torch.randint(1, max(2, count), (self.cuts,), generator=noise.at(name).generator())
+
+    def rewrite(self, target, source, noise):
+        made = {}
+        for name, each in target.items():
+            switches = torch.zeros(each.numel() + 2, dtype=torch.int64)
+            places = self.places(each.numel(), noise, name).clamp(max=each.numel() + 1)
+            switches.index_add_(0, places, torch.ones_like(places))
+            mask = (switches.cumsum(0)[: each.numel()] % 2 == 1).view(each.shape)
+            made[name] = torch.where(mask, source[name], each)
+        return made
+
+
+class OneMore(Pointed):
+    """Cuts once more than it is told."""
+
+    def places(self, count, noise, name):
+        return torch.randint(1, max(2, count), (self.cuts + 1,), generator=noise.at(name).generator())
+
+
+class CutsEarly(Pointed):
+    """Draws its points from the first half only."""
+
+    def places(self, count, noise, name):
+        return torch.randint(1, max(2, count // 2), (self.cuts,), generator=noise.at(name).generator())
+
+
+class Noisy(Takes):
+    """Adds a little noise to what it takes, so that equal parents have another child."""
+
+    def rewrite(self, target, source, noise):
+        made = super().rewrite(target, source, noise)
+        return {name: to(each, each + 1e-3 * normal(noise, f"{name} noise", each)) for name, each in made.items()}
+
+
+CROSSOVER = (
+    ("X01", Shifted()), ("X01", MultipliesInAKernel()), ("X02", ChildOfOne()), ("X02", Inverted()), ("X02", Step()),
+    ("X03", Noisy()), ("X03", WeightedSum()), ("X04", Largest()), ("X05", Squared()), ("X05-spread", RowsAsGenes()),
+    ("X05-spread", Tiled()), ("X05-spread", FirstHalf()), ("X06", OneMore()), ("X06", CutsEarly()), ("X07", Widened()),
+    ("X07", Narrow()), ("X07-monotone", BackAndForth()), ("X08", Clipped()), ("X08-shift", BySize()),
+    ("G15-own", Standardised()),
+)  # fmt: skip
+"""The rule that must notice, and the operator."""
+
+SOUND_CROSSOVER = (Takes(), TakesRows(), Blend(), Pointed())

@@ -1,0 +1,347 @@
+"""Operators that break a general rule, each modelled on a bug that was published, or on one that is easy to write."""
+
+import itertools
+import os
+import random
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from evoweights.operators import GeneOperator, TensorOperator
+from evoweights.traits import Traits
+from evoweights_kernels import Gene, Scalar, gene_kernel
+
+DETERMINISTIC = Traits(stochastic=False)
+STOCHASTIC = Traits(stochastic=True)
+
+
+@dataclass(frozen=True)
+class Plain(TensorOperator):
+    """An operator in plain torch, to be broken."""
+
+    name: ClassVar[str] = "broken"
+    source: ClassVar[str] = "a test"
+
+
+@gene_kernel
+def pulled(x: Gene, leader: Gene, pull: Scalar):
+    return x + pull * (leader - x)
+
+
+@dataclass(frozen=True)
+class Kernel(GeneOperator):
+    """An operator with a kernel, to be broken."""
+
+    name: ClassVar[str] = "broken"
+    source: ClassVar[str] = "a test"
+    kernel = pulled
+
+    pull: float = 0.25
+
+
+def normal(noise, name, like):
+    return torch.randn(like.shape, generator=noise.at(name).generator())
+
+
+def to(like, tensor):
+    return tensor.to(like.dtype)
+
+
+class Widens(Plain):
+    """Gives float64 for float32, as a numpy mean does: the type of the weights drifts (AgileRL #154 rebuilds them so)."""
+
+    def rewrite(self, target, source, noise):
+        return {name: each.double() for name, each in target.items()}
+
+
+class Flattens(Plain):
+    """Gives flat vectors back, and broadcasting does the rest (PyGAD #147: the wrong axis)."""
+
+    def rewrite(self, target, source, noise):
+        return {name: each.flatten() for name, each in target.items()}
+
+
+class WritesItsParent(Plain):
+    """Changes the parent in place (GeneticEngine #94, py-ga-VRPTW #13)."""
+
+    def rewrite(self, target, source, noise):
+        for each in source.values():
+            each.mul_(0.5)
+        return {name: each.clone() for name, each in target.items()}
+
+
+class WritesBeside(Kernel):
+    """Changes the parent by way of the table that all individuals are rows of (PyGAD #25: an aliased array)."""
+
+    def tile_scalars(self, layout, target):
+        target._base[0].mul_(0.5)
+        return {}
+
+
+@dataclass(frozen=True)
+class RemembersInItself(Kernel):
+    """Keeps a list of what it did in its own setting, which every individual then shares (QDax #155)."""
+
+    history: list = field(default_factory=list, compare=False)
+
+    def tile_scalars(self, layout, target):
+        self.history.append(layout.size)
+        return {}
+
+
+class CountsItsUses(Kernel):
+    """Its coefficient depends on how often it was used: a resumed run is another run (pymoo #558)."""
+
+    uses: ClassVar = itertools.count(1)
+
+    def scalars(self):
+        return {"pull": 1.0 / next(self.uses)}
+
+
+class FixedSeed(Plain):
+    """Seeds its generator with a constant: every seed of the run gives the same noise (nevergrad #181)."""
+
+    traits = STOCHASTIC
+
+    def rewrite(self, target, source, noise):
+        generator = torch.Generator().manual_seed(0)
+        return {name: to(each, each + torch.randn(each.shape, generator=generator)) for name, each in target.items()}
+
+
+class SaysItIsSure(Plain):
+    """Claims to be deterministic and draws."""
+
+    traits = DETERMINISTIC
+
+    def rewrite(self, target, source, noise):
+        return {name: to(each, each + normal(noise, name, each)) for name, each in target.items()}
+
+
+class DrawsGlobally(Plain):
+    """Draws from torch's global generator (nevergrad #4, optuna #4412: not reproducible from a seed)."""
+
+    traits = STOCHASTIC
+
+    def rewrite(self, target, source, noise):
+        return {name: to(each, each + torch.randn(each.shape)) for name, each in target.items()}
+
+
+class SeedsNumpy(Plain):
+    """Seeds numpy's global generator, and with it everybody else's numbers (optuna PR 253)."""
+
+    def rewrite(self, target, source, noise):
+        np.random.seed(7)
+        return {name: to(each, each + float(np.random.rand())) for name, each in target.items()}
+
+
+class ShufflesGlobally(Plain):
+    """Draws from Python's global generator (nevergrad #189)."""
+
+    def rewrite(self, target, source, noise):
+        random.random()
+        return target
+
+
+class ChangesFolder(Kernel):
+    """Changes the working folder (hydra #990, #2414); here between two folders."""
+
+    def tile_scalars(self, layout, target):
+        os.chdir("/" if os.getcwd() != "/" else os.path.expanduser("~"))
+        return {}
+
+
+class SetsDefaultType(Plain):
+    """Leaves torch with another default type, here every other time."""
+
+    def rewrite(self, target, source, noise):
+        other = torch.float64 if torch.get_default_dtype() == torch.float32 else torch.float32
+        torch.set_default_dtype(other)
+        return target
+
+
+class OneGenerator(Plain):
+    """One generator for all tensors: what a tensor gets depends on those before it (es-at-scale's sequential draws)."""
+
+    traits = Traits(stochastic=True, tensor_wise=True)
+
+    def rewrite(self, target, source, noise):
+        generator = noise.generator()
+        return {name: to(each, each + torch.randn(each.shape, generator=generator)) for name, each in target.items()}
+
+
+class GlobalNorm(Plain):
+    """Claims to treat every tensor alone and divides by the norm of all of them."""
+
+    traits = Traits(stochastic=False, tensor_wise=True)
+
+    def rewrite(self, target, source, noise):
+        norm = torch.sqrt(sum((each.float().square().sum() for each in target.values()), torch.tensor(1.0)))
+        return {name: to(each, each / norm) for name, each in target.items()}
+
+
+class Accumulates(Plain):
+    """A sum that runs through the tensors in their order (mergekit: set order reaches the arithmetic)."""
+
+    traits = DETERMINISTIC
+
+    def rewrite(self, target, source, noise):
+        return {name: to(each, each * number) for number, (name, each) in enumerate(target.items())}
+
+
+class ReadsNames(Plain):
+    """What it does depends on what a tensor is called."""
+
+    traits = DETERMINISTIC
+
+    def rewrite(self, target, source, noise):
+        return {name: to(each, each + len(name) % 7) for name, each in target.items()}
+
+
+class NeedsAGene(Plain):
+    """Takes the largest gene of a tensor, which an empty one does not have."""
+
+    def rewrite(self, target, source, noise):
+        return {name: to(each, each - each.max() * 1e-3) for name, each in target.items()}
+
+
+class NeedsARow(Plain):
+    """Takes the first dimension, which a single number does not have."""
+
+    def rewrite(self, target, source, noise):
+        return {name: each[torch.arange(each.shape[0])] for name, each in target.items()}
+
+
+@gene_kernel
+def overflowing(x: Gene, leader: Gene):
+    return x + (leader * 1e30 - x * 1e30) * 1e-30
+
+
+class Overflows(Kernel):
+    """Infinity minus infinity from large genes (EvoTorch and pycma #163: NaN in the population)."""
+
+    kernel = overflowing
+
+
+@gene_kernel
+def divided(x: Gene, leader: Gene):
+    return x * (leader / x)
+
+
+class Divides(Kernel):
+    """Divides by a gene that may be 0 (cmaes PR 34)."""
+
+    kernel = divided
+
+
+class Centres(Kernel):
+    """Centres a tensor that has lost a gene to NaN, and loses all of it (evosax #55)."""
+
+    def tile_scalars(self, layout, target):
+        target.sub_(target.mean())
+        return {}
+
+
+class WritesFrozen(Kernel):
+    """Writes tensors that are frozen or out of scope (AgileRL: tied and frozen weights)."""
+
+    def tile_scalars(self, layout, target):
+        target[layout.segments[-1].start :] = 1.0
+        return {}
+
+
+class WritesPadding(Kernel):
+    """Writes beyond the end of a tensor."""
+
+    def tile_scalars(self, layout, target):
+        target[1000:1024] += 1.0
+        return {}
+
+
+@gene_kernel
+def cancelling(x: Gene, leader: Gene):
+    return (x + 1e6) - 1e6
+
+
+class Cancels(Kernel):
+    """Loses the digits of a gene beside a large number (MeZO #42: weights not restored after +e, -e)."""
+
+    kernel = cancelling
+
+
+USES = itertools.count(1)
+
+
+@gene_kernel
+def counted(x: Gene, leader: Gene):
+    return x + float(next(USES))
+
+
+class TracedOnce(Kernel):
+    """Its body does something else every time it is called, and a compiler calls it once."""
+
+    kernel = counted
+
+
+class LooksAtAMean(Plain):
+    """Decides by a number of the weights: on an accelerator it waits for all the work before it."""
+
+    def rewrite(self, target, source, noise):
+        return {name: each * 0.5 if each.numel() and each.mean().item() > 0 else each for name, each in target.items()}
+
+
+class ChoosesByCondition(Plain):
+    """The shape of a result on the way depends on the weights."""
+
+    def rewrite(self, target, source, noise):
+        return {name: to(each, each - each[each > 0].numel()) for name, each in target.items()}
+
+
+@dataclass(frozen=True)
+class Twice(Kernel):
+    """Its setting changes when it is made from what it says it is (cmaes: what is put back is another)."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "pull", self.pull / 2)
+
+
+@dataclass(frozen=True)
+class Tuples(Kernel):
+    """A setting that JSON gives back as another type: no configuration can hold it."""
+
+    steps: tuple = (1, 2)
+
+
+@dataclass(frozen=True)
+class WrongName(Kernel):
+    """Its traits name a setting that it does not have."""
+
+    traits = Traits("crossover", stochastic=False, share="weight")
+
+
+class Nameless(Kernel):
+    """Cannot be registered: nobody says where it is from."""
+
+    source = ""
+
+
+class LooksAround(Kernel):
+    """Lets other individuals decide (cmaes and gplearn #78: neighbours leak into the child)."""
+
+    def tile_scalars(self, layout, target):
+        target.add_(target._base[-1].clamp(-1, 1))
+        return {}
+
+
+GENERAL = (
+    ("G01", Widens()), ("G01", Flattens()), ("G02", WritesItsParent()), ("G02", WritesBeside()),
+    ("G02", RemembersInItself()), ("G04", CountsItsUses()), ("G05", FixedSeed()), ("G05", SaysItIsSure()),
+    ("G04", DrawsGlobally()), ("G06", SeedsNumpy()), ("G06", ShufflesGlobally()), ("G06", ChangesFolder()),
+    ("G06", SetsDefaultType()), ("G07", OneGenerator()), ("G07", GlobalNorm()), ("G09", Accumulates()),
+    ("G10", ReadsNames()), ("G12", NeedsAGene()), ("G12", NeedsARow()), ("G14", Overflows()), ("G14", Divides()),
+    ("G15", Centres()), ("G16", WritesFrozen()), ("G16", WritesPadding()), ("G17", Cancels()), ("G18", TracedOnce()),
+    ("G19", LooksAtAMean()), ("G19", ChoosesByCondition()), ("G21", Twice()), ("G21", Tuples()), ("G22", WrongName()),
+    ("G22", Nameless()), ("G23", CountsItsUses()), ("G24", CountsItsUses()), ("G25", LooksAround()),
+)  # fmt: skip
+"""The rule that must notice, and the operator."""
