@@ -2,11 +2,15 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from evoweights.catalog import setting
 from evoweights.seeds import Noise
+from evoweights.traits import Traits
+
+RANKED = Traits(elitist=True, by_rank=True, equivariant=True)
+"""What every selection here claims, unless a setting says otherwise."""
 
 
 def ranking(fitness: Sequence[float]) -> list[int]:
@@ -20,6 +24,7 @@ class Best:
 
     name: ClassVar[str] = "best"
     source: ClassVar[str] = "Chen 2025, arXiv 2509.24436"
+    traits: ClassVar[Traits] = RANKED
 
     def choose(self, fitness: Sequence[float], noise: Noise) -> list[int]:
         """Each row itself."""
@@ -33,6 +38,7 @@ class Truncation:
 
     name: ClassVar[str] = "truncation"
     source: ClassVar[str] = "Jaderberg et al. 2017, arXiv 1711.09846, section 3 (exploit)"
+    traits: ClassVar[Traits] = RANKED
 
     share: float = setting(0.2, "of the population that is replaced", unit="fraction", minimum=0.0, maximum=0.5)
 
@@ -63,6 +69,11 @@ class Tournament:
 
     contestants: int = setting(2, "rows drawn with replacement for each tournament", unit="individuals", minimum=1)
     elites: int = setting(1, "best individuals that stay where they are", unit="individuals", minimum=0)
+
+    @property
+    def traits(self) -> Traits:
+        """Without elites the best may be lost."""
+        return replace(RANKED, elitist=self.elites > 0)
 
     def choose(self, fitness: Sequence[float], noise: Noise) -> list[int]:
         """Elites in place, elsewhere the best of ``contestants`` rows drawn uniformly."""

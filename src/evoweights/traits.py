@@ -1,13 +1,13 @@
-"""What an operator claims of itself, so that the conformance kit can hold it to that."""
+"""What an operator or a selection claims of itself, so that the conformance kit can hold it to that."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Traits:
-    """The claims of one operator; each switches on the checks of what follows from it. None claims nothing.
+    """The claims of one component; each switches on the checks of what follows from it. None claims nothing.
 
-    An operator has them as its class attribute ``traits``, or as a property where a setting decides, and
+    A component has them as its class attribute ``traits``, or as a property where a setting decides, and
     ``evoweights.testing`` checks them. ``kind`` is ``crossover``, ``swarm``, ``mutation``, or empty. What it is:
 
     * ``stochastic``: the result depends on the seed.
@@ -19,6 +19,12 @@ class Traits:
     * ``convex``: every gene lies between those of the individual and its source.
     * ``homogeneous``: genes and memory times a power of two give the result times that, bit for bit.
     * ``translates``: a constant added to all genes is added to the result, but for rounding.
+
+    Of a selection:
+
+    * ``elitist``: the best known individual is still there afterwards.
+    * ``by_rank``: only the order of the losses counts.
+    * ``equivariant``: how likely one takes another's place does not depend on the rows they are in.
 
     The others name the setting that has a role, as in ``Traits("crossover", copies=True, share="rate")``:
 
@@ -42,6 +48,9 @@ class Traits:
     convex: bool | None = None
     homogeneous: bool | None = None
     translates: bool | None = None
+    elitist: bool | None = None
+    by_rank: bool | None = None
+    equivariant: bool | None = None
     share: str | None = None
     points: str | None = None
     rate: str | None = None

@@ -14,6 +14,7 @@ from evoweights.errors import PluginError
 from evoweights.population import Slot
 from evoweights.scoring import select
 from evoweights.seeds import Noise
+from evoweights.testing import parametrize_selections
 from evoweights.testing.populations import contents, mixed_layout, population_of, share_z
 from evoweights.testing.strategies import fitnesses
 from evoweights_classic import Best, Tournament, Truncation
@@ -24,7 +25,6 @@ OTHERS = [Truncation(share=0.5), Tournament(contestants=5, elites=3), Tournament
 SELECTIONS = [entry.component() for entry in registered().entries("select")] + OTHERS
 """Every selection that is registered, and others of their settings."""
 
-every_selection = pytest.mark.parametrize("selection", SELECTIONS, ids=repr)
 noises = st.integers(0, 2**32).map(Noise)
 
 
@@ -37,63 +37,9 @@ def test_the_ranking_is_a_permutation_from_low_to_high_with_nan_last_and_ties_in
     assert keys == sorted(keys)
 
 
-@every_selection
-@given(values=fitnesses, noise=noises)
-def test_every_row_gets_an_existing_row_the_same_one_for_the_same_noise(selection, values, noise):
-    """L02, G04."""
-    chosen = list(selection.choose(values, noise))
-    assert len(chosen) == len(values)
-    assert all(0 <= row < len(values) for row in chosen)
-    assert list(selection.choose(values, noise)) == chosen
-    assert list(selection.choose(tuple(values), noise)) == chosen
-
-
-@every_selection
-@given(values=fitnesses, noise=noises)
-def test_nan_never_displaces_a_known_individual(selection, values, noise):
-    """L04: a row keeps its NaN or gets a known fitness."""
-    for row, source in enumerate(selection.choose(values, noise)):
-        if source != row:
-            assert not math.isnan(values[source])
-
-
-@pytest.mark.parametrize("selection", [each for each in SELECTIONS if each != Tournament(elites=0)], ids=repr)
-@given(values=fitnesses, noise=noises)
-def test_the_best_is_never_lost(selection, values, noise):
-    """L01."""
-    known = [value for value in values if not math.isnan(value)]
-    if known:
-        assert min(known) in [values[row] for row in selection.choose(values, noise)]
-
-
-@every_selection
-@given(values=st.lists(st.integers(-9, 9).map(float), min_size=2, max_size=9, unique=True), noise=noises)
-def test_only_the_order_of_the_losses_counts(selection, values, noise):
-    """S01 for selection: any increasing transformation chooses the same rows."""
-    expected = selection.choose(values, noise)
-    assert selection.choose([math.exp(value) * 1e-30 for value in values], noise) == expected
-    assert selection.choose([value / 2 - 100 for value in values], noise) == expected
-
-
-@every_selection
-def test_another_order_of_the_individuals_changes_who_is_where_and_nothing_else(selection):
-    """L03: how often the individual of one rank takes the place of that of another does not depend on their rows."""
-    values, order, rounds = [3.0, 0.0, 1.0, 4.0, 2.0], [4, 2, 0, 1, 3], 600
-    counts = (Counter(), Counter())
-    for seed in range(rounds):
-        for count, given_ in zip(counts, (values, [values[row] for row in order]), strict=True):
-            count.update(
-                (given_[row], given_[source]) for row, source in enumerate(selection.choose(given_, Noise(seed)))
-            )
-    for pair in counts[0] | counts[1]:
-        share = (counts[0][pair] + counts[1][pair]) / (2 * rounds)
-        deviation = math.sqrt(2 * rounds * share * (1 - share))
-        assert abs(counts[0][pair] - counts[1][pair]) <= 5 * deviation, pair
-
-
-def test_a_selection_by_rows_would_be_noticed():
-    with pytest.raises(AssertionError):
-        test_another_order_of_the_individuals_changes_who_is_where_and_nothing_else(Told(rows=(0, 0, 0, 3, 4)))
+@parametrize_selections(SELECTIONS, profile="quick")
+def test_contract(check):
+    check()
 
 
 @given(fitnesses, noises)
@@ -144,12 +90,6 @@ def test_elites_keep_their_rows(values, noise, elites):
 def test_enough_contestants_all_but_surely_pick_the_best():
     """L05."""
     assert Tournament(contestants=200, elites=0).choose([4.0, 2.0, 3.0], Noise(1)) == [1, 1, 1]
-
-
-@every_selection
-@given(noise=noises)
-def test_a_population_of_unknowns_stays_as_it_is(selection, noise):
-    assert selection.choose([math.nan] * 5, noise) == [0, 1, 2, 3, 4]
 
 
 # Moving individuals

@@ -2,11 +2,11 @@
 
 from collections import Counter
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from evoweights.seeds import Noise
+from evoweights.testing import parametrize_turns
 from evoweights.testing.populations import share_z
 from evoweights_classic import All, Leader, RandomTurn, RoundRobin
 
@@ -14,15 +14,9 @@ TURNS = [RoundRobin(), RandomTurn(), RandomTurn(count=3), RandomTurn(count=99), 
 generations, sizes = st.integers(0, 10**6), st.integers(1, 9)
 
 
-@pytest.mark.parametrize("turn", TURNS, ids=repr)
-@given(generation=generations, size=sizes, seed=st.integers(0, 2**64 - 1))
-def test_a_turn_is_a_function_of_its_arguments_and_names_existing_rows_once(turn, generation, size, seed):
-    chosen = turn.choose(generation, size, Noise(seed, "turn"))
-    assert chosen == turn.choose(generation, size, Noise(seed, "turn"))
-    assert len(set(chosen.rows)) == len(chosen.rows) >= 1
-    assert all(isinstance(row, int) and 0 <= row < size for row in chosen.rows)
-    assert chosen.steps is None
-    assert chosen.varies
+@parametrize_turns(TURNS, profile="quick")
+def test_contract(check):
+    check()
 
 
 @given(generations, sizes)

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from evoweights.operators import PairOperator
+from evoweights.operators import PairOperator, Selection, TurnRule
 from evoweights.testing.checking import Check, expected_by_rule
+from evoweights.testing.choice_kits import selection_checks, turn_checks
 from evoweights.testing.operator_kit import operator_checks
 
 if TYPE_CHECKING:
@@ -49,3 +50,23 @@ def parametrize_operators(
     that is kept all the same fails its test.
     """
     return parametrize(operators, operator_checks, expected_failures, profile)
+
+
+def parametrize_selections(
+    selections: Iterable[Selection],
+    *,
+    expected_failures: Mapping[str, Mapping[str, str]] | None = None,
+    profile: str = "default",
+) -> "MarkDecorator":
+    """One test for each rule and selection; arguments as of ``parametrize_operators``."""
+    return parametrize(selections, selection_checks, expected_failures, profile)
+
+
+def parametrize_turns(
+    turns: Iterable[TurnRule],
+    *,
+    expected_failures: Mapping[str, Mapping[str, str]] | None = None,
+    profile: str = "default",
+) -> "MarkDecorator":
+    """One test for each rule and turn; arguments as of ``parametrize_operators``."""
+    return parametrize(turns, turn_checks, expected_failures, profile)

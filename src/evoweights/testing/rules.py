@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evoweights.operators import GeneOperator, PairOperator, TensorOperator
+from evoweights.traits import Traits
 
 Applies = Callable[[Any], str]
 """Why a rule does not apply to a component; empty if it does."""
@@ -62,11 +63,16 @@ def tensor_operator(operator: PairOperator) -> str:
     return "" if isinstance(operator, TensorOperator) else "no operator in plain torch"
 
 
-def claims(*names: str, kind: str = "") -> Applies:
-    """Holds for operators with all of these claims, of that kind if one is given."""
+def traits_of(component: object) -> Traits:
+    """What a component claims of itself; of kinds whose interface has no traits, those that it declares all the same."""
+    return getattr(component, "traits", Traits())
 
-    def missing(operator: PairOperator) -> str:
-        traits = operator.traits
+
+def claims(*names: str, kind: str = "") -> Applies:
+    """Holds for components with all of these claims, of that kind if one is given."""
+
+    def missing(component: object) -> str:
+        traits = traits_of(component)
         if kind and traits.kind != kind:
             return f"is no {kind}"
         for name in names:

@@ -6,6 +6,7 @@ import random
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,8 @@ from evoweights.testing.populations import bits, contents, flat_layout, vary_
 from evoweights.testing.rules import always, named, rule
 
 
-def _draw_elsewhere() -> None:
+def draw_elsewhere() -> None:
+    """Move every global generator on."""
     torch.rand(3)
     np.random.rand(3)
     random.random()
@@ -29,7 +31,7 @@ def _draw_elsewhere() -> None:
 def repeatable(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G04: the same parents and seed give the same bytes, whatever else was drawn before."""
     once = contents(outcome(operator, draw, backend))
-    _draw_elsewhere()
+    draw_elsewhere()
     assert contents(varied(operator, draw, backend)) == once, "the second time made something else"
 
 
@@ -57,7 +59,8 @@ def seeded(operator: PairOperator, backend: str, draw: Draw) -> None:
     )
 
 
-def _world() -> tuple[object, ...]:
+def world() -> tuple[object, ...]:
+    """Everything global that a component must leave as it is."""
     return (
         bits(torch.random.get_rng_state()), str(np.random.get_state()), random.getstate(), torch.get_default_dtype(),
         torch.get_default_device(), torch.get_num_threads(), torch.is_grad_enabled(), torch.is_autocast_enabled("cpu"),
@@ -71,10 +74,10 @@ def quiet(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G06: no global generator is drawn from, and no setting of torch, numpy or the process changes."""
     draw = dataclasses.replace(draw, rows=2)
     outcome(operator, draw, backend)  # the first launch imports a compiler
-    _draw_elsewhere()  # or one that always seeds alike would leave all as it was
-    before = _world()
+    draw_elsewhere()  # or one that always seeds alike would leave all as it was
+    before = world()
     varied(operator, draw, backend)
-    changed = [index for index, (was, now) in enumerate(zip(before, _world(), strict=True)) if was != now]
+    changed = [index for index, (was, now) in enumerate(zip(before, world(), strict=True)) if was != now]
     assert not changed, "something outside the population was drawn from or changed"
 
 
@@ -97,21 +100,25 @@ def remembered(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert to_json(other.state()) == to_json(one.state())
 
 
+def registrable(kind: str, component: Any) -> None:
+    """Raise unless a component of a kind can be registered, equals its like, and cannot be changed."""
+    Catalog().registrar("conformance").add(kind, type(component))
+    again = dataclasses.replace(component)
+    assert again == component and repr(again) == repr(component), "two with the same settings differ"
+    for each in dataclasses.fields(again):
+        try:
+            setattr(again, each.name, getattr(component, each.name))
+        except dataclasses.FrozenInstanceError:
+            continue
+        raise AssertionError("its settings can be changed after it was made")
+
+
 @rule("G22", always, most=1)
 def built(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G22: it can be registered, is made from its settings, equals its like, cannot be changed, and its traits name settings
     it has."""
     del backend, draw  # unused: nothing is computed
-    Catalog().registrar("conformance").add("operator", type(operator))
-    again = dataclasses.replace(operator)
-    assert again == operator and repr(again) == repr(operator), "two with the same settings differ"
-    setting = "direction"
-    try:
-        setattr(again, setting, operator.direction)
-    except dataclasses.FrozenInstanceError:
-        pass
-    else:
-        raise AssertionError("its settings can be changed after it was made")
+    registrable("operator", operator)
     known = [each.name for each in dataclasses.fields(operator)]
     for each in dataclasses.fields(operator.traits):
         told = getattr(operator.traits, each.name)

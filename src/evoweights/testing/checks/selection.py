@@ -1,0 +1,110 @@
+"""What holds for selections: who may take whose place."""
+
+import math
+from collections import Counter
+from typing import TypeAlias
+
+from evoweights.operators import Selection
+from evoweights.seeds import Noise
+from evoweights.testing.checks.repeating import draw_elsewhere, registrable, world
+from evoweights.testing.rules import always, claims, rule
+
+Losses: TypeAlias = list[float]
+
+
+@rule("L02", always)
+def existing(selection: Selection, losses: Losses, noise: Noise) -> None:
+    """L02: every row is given one of the rows there are."""
+    chosen = list(selection.choose(losses, noise))
+    assert len(chosen) == len(losses), f"{len(chosen)} rows for a population of {len(losses)}"
+    assert all(type(row) is int and 0 <= row < len(losses) for row in chosen), f"rows that do not exist: {chosen}"
+
+
+@rule("G04", always)
+def repeatable(selection: Selection, losses: Losses, noise: Noise) -> None:
+    """G04: the same losses and noise give the same choice, whatever was drawn before, from a list or a tuple."""
+    once = list(selection.choose(losses, noise))
+    draw_elsewhere()
+    assert list(selection.choose(tuple(losses), noise)) == once, "the second time it chose others"
+
+
+@rule("G02", always)
+def inputs(selection: Selection, losses: Losses, noise: Noise) -> None:
+    """G02: neither the losses nor its own settings are changed."""
+    before, own = list(map(repr, losses)), repr(selection)
+    selection.choose(losses, noise)
+    assert list(map(repr, losses)) == before, "the losses changed"
+    assert repr(selection) == own, "its settings changed"
+
+
+@rule("G06", always, most=10)
+def quiet(selection: Selection, losses: Losses, noise: Noise) -> None:
+    """G06: no global generator is drawn from, and no setting of torch, numpy or the process changes."""
+    selection.choose(losses, noise)
+    draw_elsewhere()
+    before = world()
+    selection.choose(losses, noise)
+    assert world() == before, "something global was drawn from or changed"
+
+
+@rule("G22", always, most=1)
+def built(selection: Selection, losses: Losses, noise: Noise) -> None:
+    """G22: it can be registered, is made from its settings, equals its like, and cannot be changed."""
+    del losses, noise  # unused: nothing is chosen
+    registrable("select", selection)
+
+
+@rule("L01", claims("elitist"))
+def best_stays(selection: Selection, losses: Losses, noise: Noise) -> None:
+    """L01: the lowest loss that is known is still there afterwards."""
+    known = [each for each in losses if not math.isnan(each)]
+    after = [losses[row] for row in selection.choose(losses, noise)]
+    assert not known or min(known) in after, f"{min(known)} is lost: {losses} became {after}"
+
+
+@rule("L04", always)
+def unknown_never_wins(selection: Selection, losses: Losses, noise: Noise) -> None:
+    """L04: an unknown or failed individual, whose loss is NaN, never takes another's place."""
+    for row, source in enumerate(selection.choose(losses, noise)):
+        assert source == row or not math.isnan(losses[source]), f"row {row} is given row {source}, whose loss is NaN"
+
+
+@rule("L04-unknown", always, most=20)
+def all_unknown(selection: Selection, losses: Losses, noise: Noise) -> None:
+    """L04: where no loss is known, everyone stays."""
+    assert list(selection.choose([math.nan] * len(losses), noise)) == list(range(len(losses)))
+
+
+def _told_apart(losses: Losses) -> Losses:
+    """As many losses, finite and all different."""
+    return [float(place * 37 % 101) - 50 for place in range(len(losses))]
+
+
+@rule("S01", claims("by_rank"), most=30)
+def only_the_order(selection: Selection, losses: Losses, noise: Noise) -> None:
+    """S01: any increasing transformation of the losses chooses the same rows."""
+    values = _told_apart(losses)
+    expected = list(selection.choose(values, noise))
+    for other in ([math.exp(each) * 1e-30 for each in values], [each / 2 - 100 for each in values]):
+        assert list(selection.choose(other, noise)) == expected, "the size of the losses counts"
+
+
+@rule("L03", claims("equivariant"), most=1)
+def any_rows(selection: Selection, losses: Losses, noise: Noise) -> None:
+    """L03: how often the individual of one rank takes the place of that of another does not depend on their rows."""
+    values, order, rounds = [3.0, 0.0, 1.0, 4.0, 2.0], [4, 2, 0, 1, 3], 400
+    counts: tuple[Counter[tuple[float, float]], ...] = (Counter(), Counter())
+    for number in range(rounds):
+        for count, given in zip(counts, (values, [values[row] for row in order]), strict=True):
+            chosen = selection.choose(given, noise.at(len(losses), number))
+            count.update((given[row], given[source]) for row, source in enumerate(chosen))
+    for pair in counts[0] | counts[1]:
+        share = (counts[0][pair] + counts[1][pair]) / (2 * rounds)
+        deviation = math.sqrt(2 * rounds * share * (1 - share))
+        assert abs(counts[0][pair] - counts[1][pair]) <= 5 * deviation, f"{pair} depends on the rows"
+
+
+SELECTION_RULES = (
+    inputs, repeatable, quiet, built, best_stays, existing, any_rows, unknown_never_wins, all_unknown, only_the_order,
+)  # fmt: skip
+"""What holds for selections."""

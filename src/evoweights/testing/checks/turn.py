@@ -1,0 +1,55 @@
+"""What holds for turns: pure functions of the generation that name rows there are."""
+
+from evoweights.operators import Turn, TurnRule
+from evoweights.seeds import Noise
+from evoweights.testing.checks.repeating import draw_elsewhere, registrable, world
+from evoweights.testing.rules import always, rule
+
+
+@rule("T01", always)
+def existing(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
+    """T01: it names rows there are, at least one, each once."""
+    rows = turn.choose(generation, size, noise).rows
+    assert isinstance(rows, tuple) and len(rows) >= 1, f"no row: {rows!r}"
+    assert all(type(row) is int and 0 <= row < size for row in rows), f"rows that do not exist: {rows} of {size}"
+    assert len(set(rows)) == len(rows), f"a row twice: {rows}"
+
+
+@rule("T02", always)
+def well_formed(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
+    """T02: it gives a Turn whose steps are a whole number from 0 or None, and that says whether operators act."""
+    made = turn.choose(generation, size, noise)
+    assert isinstance(made, Turn), f"gave {type(made).__name__}"
+    assert made.steps is None or (type(made.steps) is int and made.steps >= 0), f"steps: {made.steps!r}"
+    assert type(made.varies) is bool, f"varies: {made.varies!r}"
+
+
+@rule("G04", always)
+def pure(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
+    """G04: it depends on its arguments alone, in whatever order generations are asked for."""
+    once = turn.choose(generation, size, noise)
+    draw_elsewhere()
+    turn.choose(generation + 1, size, noise.at("another"))
+    turn.choose(0, size + 1, noise)
+    assert turn.choose(generation, size, noise) == once, "the second time it chose otherwise"
+
+
+@rule("G06", always, most=10)
+def quiet(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
+    """G06: no global generator is drawn from, and no setting of torch, numpy or the process changes."""
+    turn.choose(generation, size, noise)
+    draw_elsewhere()
+    before = world()
+    turn.choose(generation, size, noise)
+    assert world() == before, "something global was drawn from or changed"
+
+
+@rule("G22", always, most=1)
+def built(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
+    """G22: it can be registered, is made from its settings, equals its like, and cannot be changed."""
+    del generation, size, noise  # unused: nothing is chosen
+    registrable("turn", turn)
+
+
+TURN_RULES = (pure, quiet, built, existing, well_formed)
+"""What holds for turns."""
