@@ -1,0 +1,178 @@
+"""What holds for improvers: steps that come out again, are saved whole, and refuse what is not finite."""
+
+import dataclasses
+import math
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from safetensors.torch import load as from_safetensors
+
+from evoweights.errors import EvoweightsError
+from evoweights.improvers import Improver, NonFiniteStep, Replayable
+from evoweights.population import Slot
+from evoweights.storage.formats import from_json, tensor_chunks, to_json
+from evoweights.testing.checks.repeating import draw_elsewhere, registrable, world
+from evoweights.testing.populations import bits
+from evoweights.testing.rules import both, rule
+from evoweights.testing.training_ground import (
+    Ground,
+    Reports,
+    Slopes,
+    moment_of,
+    rebuilt,
+    state_of,
+    stepped,
+    unmoved,
+)
+
+
+def works_here(improver: Improver) -> str:
+    """Holds for improvers that can work on the kit's module; others say what they need."""
+    try:
+        Ground().mounted(improver)
+    except EvoweightsError as error:
+        return f"cannot work on the module of the kit: {str(error).splitlines()[0]}"
+    return ""
+
+
+@rule("G04", works_here, most=8)
+def repeatable(improver: Improver, ground: Ground) -> None:
+    """G04: the same individual, batches and noise give the same bytes and losses, and steps change something."""
+    made = []
+    for _ in range(2):
+        mounted = ground.mounted(improver)
+        made.append((stepped(improver, mounted, Slopes(), ground), state_of(mounted)))
+        draw_elsewhere()
+    assert made[0] == made[1], "the second time the steps were others"
+    assert made[0][1] != state_of(ground.mounted(improver)), "three steps change nothing"
+
+
+@rule("G06", works_here, most=3)
+def quiet(improver: Improver, ground: Ground) -> None:
+    """G06: no global generator is drawn from, and no setting of torch, numpy or the process changes."""
+    mounted = ground.mounted(improver)
+    stepped(improver, mounted, Slopes(), ground, count=1)
+    draw_elsewhere()
+    before = world()
+    stepped(improver, mounted, Slopes(), ground, first=2, count=1)
+    assert world() == before, "something global was drawn from or changed"
+
+
+@rule("G16", works_here, most=5)
+def outside(improver: Improver, ground: Ground) -> None:
+    """G16: frozen parameters keep their bytes and versions, and padding stays 0."""
+    mounted = ground.mounted(improver)
+    still = [each for each in mounted.module.parameters() if not each.requires_grad]
+    before = [(bits(each), each._version) for each in still]
+    stepped(improver, mounted, Slopes(), ground)
+    assert [(bits(each), each._version) for each in still] == before, "a frozen parameter changed"
+    for part in mounted.parts:
+        padding = torch.ones(part.layout.size, dtype=torch.bool)
+        for segment in part.layout.segments:
+            padding[segment.start : segment.start + segment.count] = False
+        assert not any(each[padding].any() for each in (part.weights, *part.slots.values())), "padding was written"
+
+
+@rule("G18", works_here, most=4)
+def targets(improver: Improver, ground: Ground) -> None:
+    """G18: every backend makes the bits of the reference."""
+    made = []
+    for backend in ("reference", ground.backend):
+        mounted, there = ground.mounted(improver), ground.on(backend)
+        made.append((stepped(improver, mounted, Slopes(), there), state_of(mounted)))
+    assert made[0] == made[1], f"{ground.backend} makes other bits than the reference"
+
+
+@rule("G21", works_here, most=5)
+def remembered(improver: Improver, ground: Ground) -> None:
+    """G21: settings through JSON, and slots, counters and memory through files, give the next steps that would have been."""
+    again = rebuilt(improver, from_json(to_json(dataclasses.asdict(improver))))  # pyright: ignore[reportArgumentType]
+    assert again == improver, "settings change on their way through JSON"
+    mounted, other = ground.mounted(improver), ground.mounted(improver, another=True)
+    stepped(improver, mounted, Slopes(), ground)
+    stepped(improver, other, Slopes(3), ground, count=1)
+    assert state_of(other) != state_of(mounted)
+    for part, into in zip(mounted.parts, other.parts, strict=True):
+        saved = from_safetensors(
+            b"".join(bytes(each) for each in tensor_chunks({"weights": part.weights, **part.slots}))
+        )
+        into.weights.copy_(saved.pop("weights"))
+        for name, each in saved.items():
+            into.slots[name].copy_(each)
+        into.counters = from_json(to_json(part.counters))
+        into.refresh_()
+    other.memory = {name: each.clone() for name, each in mounted.memory.items()}
+    left = stepped(improver, mounted, Slopes(3), ground, first=4, count=2)
+    assert stepped(again, other, Slopes(3), ground, first=4, count=2) == left, "the next losses are others"
+    assert state_of(other) == state_of(mounted), "what was saved is not all that the next steps depend on"
+
+
+@rule("G22", lambda component: "", most=1)
+def built(improver: Improver, ground: Ground) -> None:
+    """G22: it can be registered, is made from its settings, equals its like, and cannot be changed."""
+    del ground  # unused: nothing is computed
+    registrable("improve", improver)
+
+
+@rule("G23", works_here, most=2)
+def threads(improver: Improver, ground: Ground) -> None:
+    """G23: one instance that trains several individuals at once does to each what it does alone."""
+
+    def trained(seed: int) -> object:
+        here = dataclasses.replace(ground, seed=seed)
+        mounted = here.mounted(improver)
+        return stepped(improver, mounted, Slopes(), here), state_of(mounted)
+
+    alone = [trained(seed) for seed in range(4)]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(trained, range(4))) == alone
+
+
+@rule("A06", works_here, most=4)
+def ill_losses(improver: Improver, ground: Ground) -> None:
+    """A06: a loss that is NaN or infinite is refused with NonFiniteStep before anything is changed."""
+    for factor in (math.nan, math.inf):
+        mounted = ground.mounted(improver)
+        stepped(improver, mounted, Slopes(), ground, count=1)
+        with unmoved(mounted):
+            try:
+                stepped(improver, mounted, Slopes(1, factor), ground, first=2, count=1)
+            except NonFiniteStep:
+                continue
+        raise AssertionError(f"a loss times {factor} was stepped on")
+
+
+@rule("A09", works_here, most=2)
+def declared(improver: Improver, ground: Ground) -> None:
+    """A09: all that a step leaves behind is in declared slots, counters and memory of its own name, none in the component."""
+    assert all(isinstance(each, Slot) for each in improver.slots), "slots are not Slots"
+    mounted = ground.mounted(improver)
+    before = repr(improver)
+    stepped(improver, mounted, Slopes(), ground, count=2)
+    assert repr(improver) == before, "its settings changed"
+    kept = {name for part in mounted.parts for name in part.slots}
+    assert kept == {each.name for each in improver.slots}, f"it keeps {sorted(kept)}"
+    named = {name for part in mounted.parts for name in part.counters} | set(mounted.memory) | kept
+    foreign = sorted(name for name in named if not name.startswith(f"{improver.name}."))
+    assert not foreign, f"what it keeps does not begin with its name: {', '.join(foreign)}"
+
+
+def _replays(improver: Improver) -> str:
+    return "" if isinstance(improver, Replayable) else "cannot replay"
+
+
+@rule("A10", both(_replays, works_here), most=4)
+def replayed(improver: Improver, ground: Ground) -> None:
+    """A10: a step done again from what it reported gives the same bits."""
+    mounted, other, reports = ground.mounted(improver), ground.mounted(improver), Reports()
+    stepped(improver, mounted, Slopes(), ground, reports=reports)
+    assert len(reports.said) == 3, f"{len(reports.said)} reports of 3 steps"
+    for number, report in enumerate(reports.said, 1):
+        improver.replay(other, moment_of(ground, number), from_json(to_json(report)))  # pyright: ignore[reportAttributeAccessIssue]
+    assert state_of(other)[0] == state_of(mounted)[0], "the replayed steps are others"
+
+
+IMPROVER_RULES = (
+    repeatable, quiet, outside, targets, remembered, built, threads, ill_losses, declared, replayed,
+)  # fmt: skip
+"""What holds for improvers."""
