@@ -3,10 +3,14 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from evoweights.improvers import Improver
 from evoweights.operators import PairOperator, Selection, TurnRule
+from evoweights.task import TaskSettings
 from evoweights.testing.checking import Check, expected_by_rule
 from evoweights.testing.choice_kits import selection_checks, turn_checks
+from evoweights.testing.improver_kit import improver_checks
 from evoweights.testing.operator_kit import operator_checks
+from evoweights.testing.task_kit import task_checks
 
 if TYPE_CHECKING:
     from pytest import MarkDecorator
@@ -70,3 +74,23 @@ def parametrize_turns(
 ) -> "MarkDecorator":
     """One test for each rule and turn; arguments as of ``parametrize_operators``."""
     return parametrize(turns, turn_checks, expected_failures, profile)
+
+
+def parametrize_improvers(
+    improvers: Iterable[Improver],
+    *,
+    expected_failures: Mapping[str, Mapping[str, str]] | None = None,
+    profile: str = "default",
+) -> "MarkDecorator":
+    """One test for each rule and improver; arguments as of ``parametrize_operators``."""
+    return parametrize(improvers, improver_checks, expected_failures, profile)
+
+
+def parametrize_tasks(
+    tasks: Iterable[TaskSettings],
+    *,
+    expected_failures: Mapping[str, Mapping[str, str]] | None = None,
+    profile: str = "default",
+) -> "MarkDecorator":
+    """One test for each rule and task, given as its settings; arguments as of ``parametrize_operators``."""
+    return parametrize(tasks, task_checks, expected_failures, profile)

@@ -1,0 +1,40 @@
+"""Every rule of improvers and tasks notices one that breaks it, and lets a sound one pass."""
+
+import pytest
+import torch
+from zoo_improvers import IMPROVERS, Descends
+from zoo_tasks import TASKS, Line
+
+from evoweights.testing import check_improver, check_task, improver_checks, task_checks
+from evoweights.testing.checks.improver import IMPROVER_RULES
+from evoweights.testing.checks.task import TASK_RULES
+
+CASES = [(improver_checks, *each) for each in IMPROVERS] + [(task_checks, *each) for each in TASKS]
+
+
+@pytest.fixture(autouse=True)
+def generator_is_put_back():
+    drawn = torch.get_rng_state()
+    yield
+    torch.set_rng_state(drawn)
+
+
+@pytest.mark.parametrize(("checks", "rule", "component"), CASES, ids=[f"{r}-{type(c).__name__}" for _, r, c in CASES])
+def test_a_broken_component_is_caught_by_the_check_that_names_its_fault(checks, rule, component):
+    check = next(each for each in checks(component, profile="quick") if each.rule.id == rule)
+    result, raised = check.result()
+    assert result.status == "failed", result
+    assert isinstance(raised, Exception)
+
+
+def test_sound_ones_pass():
+    for report in (
+        check_improver(Descends(), profile="quick", on_fail=None),
+        check_task(Line(), profile="quick", on_fail=None),
+    ):
+        assert report.is_conforming, str(report)
+
+
+def test_every_rule_has_a_specimen():
+    assert {each.id for each in IMPROVER_RULES} == {rule for rule, _ in IMPROVERS}
+    assert {each.id for each in TASK_RULES} == {rule for rule, _ in TASKS}
