@@ -102,7 +102,12 @@ def remembered(operator: PairOperator, backend: str, draw: Draw) -> None:
 
 def registrable(kind: str, component: Any) -> None:
     """Raise unless a component of a kind can be registered, equals its like, and cannot be changed."""
-    Catalog().registrar("conformance").add(kind, type(component))
+    catalog = Catalog()
+    registrar = catalog.registrar("conformance")
+    for each in dataclasses.fields(component):
+        if each.metadata.get("kind", kind) not in catalog.kinds:  # a kind of parts that some plugin opens
+            registrar.kind(each.metadata["kind"], "parts of the component that is checked")
+    registrar.add(kind, type(component))
     again = dataclasses.replace(component)
     assert again == component and repr(again) == repr(component), "two with the same settings differ"
     for each in dataclasses.fields(again):
