@@ -42,7 +42,14 @@ def test_a_plugin_is_checked_by_rule_and_name(tmp_path, body):
     is_sound = "1e38" not in body
     assert done.returncode == (0 if is_sound else 1), done.stdout + done.stderr
     assert "does not claim copies" in done.stdout
-    assert ("FAILED evoweights::EW-G14[pull]" in done.stdout) == (not is_sound)
+    assert ("evoweights::EW-G14[pull]" in done.stdout) == (not is_sound)
+
+
+def test_a_plugin_that_is_not_there_is_said_to_be(tmp_path):
+    done = conformance(tmp_path, "x", "--evoweights-plugin=push.py", "--evoweights-conformance")
+    assert done.returncode == 4
+    assert "ERROR: plugins.1: no file" in done.stderr
+    assert "INTERNALERROR" not in done.stdout + done.stderr
 
 
 def test_without_the_option_nothing_is_checked(tmp_path):

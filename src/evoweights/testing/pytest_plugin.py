@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="a plugin to check, or a .py file; all installed ones if none is named",
+        help="a plugin to check, or a .py file here; all installed ones if none is named",
     )
     group.addoption(
         "--evoweights-profile",
@@ -61,11 +61,16 @@ class Conformance(pytest.Collector):
 
     def collect(self) -> Iterator[ConformanceItem]:
         """An item for each rule and component, and one for each component that has no checks."""
+        from evoweights.errors import EvoweightsError
         from evoweights.testing.plugin_kit import plugin_components
 
-        config = self.config
-        requests, profile = config.getoption("--evoweights-plugin"), config.getoption("--evoweights-profile")
-        for found in plugin_components(requests, folder=config.rootpath, profile=profile):
+        requests = self.config.getoption("--evoweights-plugin")
+        profile, folder = self.config.getoption("--evoweights-profile"), self.config.invocation_params.dir
+        try:
+            components = plugin_components(requests, folder=folder, profile=profile)
+        except EvoweightsError as error:
+            raise pytest.UsageError(str(error)) from error
+        for found in components:
             if found.unchecked:
                 name = f"{found.entry.kind}[{found.entry.name}]"
                 yield ConformanceItem.from_parent(self, name=name, check=None, reason=found.unchecked)
