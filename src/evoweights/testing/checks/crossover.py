@@ -114,7 +114,7 @@ def points(operator: PairOperator, backend: str, draw: Draw) -> None:
         assert abs(share_z(hits, len(places), 0.25)) < 5, "some places are preferred"
 
 
-@rule("X07", claims("convex"))
+@rule("X07", claims("convex"), most=50)
 def between(operator: PairOperator, backend: str, draw: Draw) -> None:
     """X07: every gene lies between those of the two parents, at whatever share, rounded or not."""
     before, after = settled(operator, draw), settled(operator, draw)

@@ -54,7 +54,7 @@ def inputs(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert (dict(call.scalars), dict(call.streams)) == told
 
 
-@rule("G03", always)
+@rule("G03", always, most=50)
 def aliasing(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G03: a child shares no memory with a parent: it stays as it is when they change."""
     population = varied(operator, draw, backend, optimizer_state="copy")

@@ -28,7 +28,7 @@ def _by_tensor(operator: PairOperator) -> str:
     return "does not claim tensor_wise"
 
 
-@rule("G07", _by_tensor)
+@rule("G07", _by_tensor, most=50)
 def subset(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G07: restricted to one tensor it does to that tensor what it does to all, and nothing to the others."""
     layout = draw.layout
@@ -90,7 +90,7 @@ def _no_named_noise(operator: PairOperator) -> str:
     return "draws its noise by the names of tensors"
 
 
-@rule("G10", _no_named_noise)
+@rule("G10", _no_named_noise, most=50)
 def renamed(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G10: other names change nothing."""
     layout = draw.layout
@@ -152,7 +152,7 @@ def neutral(operator: PairOperator, backend: str, draw: Draw) -> None:
     unmoved_by([Hold(scope="all")], operator, "reference", draw)  # elsewhere every pair takes seconds to compile
 
 
-@rule("G25", always)
+@rule("G25", always, most=50)
 def alone(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G25: what becomes of an individual depends on itself, its row and its source alone."""
     usual = outcome(operator, draw, backend)
