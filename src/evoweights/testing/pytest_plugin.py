@@ -64,8 +64,9 @@ class Conformance(pytest.Collector):
         from evoweights.errors import EvoweightsError
         from evoweights.testing.plugin_kit import plugin_components
 
-        requests = self.config.getoption("--evoweights-plugin")
-        profile, folder = self.config.getoption("--evoweights-profile"), self.config.invocation_params.dir
+        requests: list[str] = self.config.getoption("--evoweights-plugin") or []
+        profile: str = self.config.getoption("--evoweights-profile") or "default"
+        folder = self.config.invocation_params.dir
         try:
             components = plugin_components(requests, folder=folder, profile=profile)
         except EvoweightsError as error:
