@@ -7,6 +7,14 @@ from command_line import SMALL, CommandLine
 
 
 @pytest.fixture(autouse=True)
+def no_plugin_is_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by whoever runs the tests nor by an earlier test."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "configuration"))
+    for each in ("EVOWEIGHTS_NO_PLUGINS", "EVOWEIGHTS_LOAD_PLUGINS", "EVOWEIGHTS_DISABLED_PLUGINS"):
+        monkeypatch.delenv(each, raising=False)
+
+
+@pytest.fixture(autouse=True)
 def in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands take paths relative to where they are given."""
     monkeypatch.chdir(tmp_path)

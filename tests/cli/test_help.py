@@ -15,6 +15,10 @@ from evoweights.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [each.callback.__name__ for each in app.registered_commands if each.callback]
+GROUPS = {
+    group.name: [each.name or each.callback.__name__ for each in group.typer_instance.registered_commands]
+    for group in app.registered_groups
+}
 
 # Runs command lines given as JSON in one fresh process; reports exit codes and the first that imported torch.
 WITHOUT_TORCH = """
@@ -52,16 +56,21 @@ def test_all_commands_are_there() -> None:
             "export",
             "generate",
             "replay",
-            "plugins",
             "operators",
             "doctor",
         )
     ] == COMMANDS
+    assert {group: sorted(each) for group, each in GROUPS.items()} == {
+        "plugins": ["disable", "enable", "list", "new"],
+        "kernels": ["list", "show"],
+    }
 
 
 def test_nothing_that_needs_no_torch_imports_it() -> None:
     lines = [["--help"], ["--version"], [], ["plugins"], ["plugins", "--json"], ["operators"], ["operators", "--json"]]
-    lines += [[command, "--help"] for command in COMMANDS]
+    lines += [[command, "--help"] for command in [*COMMANDS, *GROUPS]]
+    lines += [[group, command, "--help"] for group, commands in GROUPS.items() for command in commands]
+    lines += [["plugins", "list"], ["plugins", "new", "mine"], ["plugins", "new", "other", "--kind", "task"]]
     lines += [["validate", "small.yaml", "--schema-only"], ["run", "none.yaml"], ["run", "small.yaml", "seed=x"]]
     lines += [["status", "none"], ["verify", "none"], ["resume", "none"], ["report", "none"], ["no-such-command"]]
     script = [sys.executable, "-c", WITHOUT_TORCH]
@@ -104,7 +113,7 @@ def test_help_lists_every_exit_code(evoweights: CommandLine) -> None:
     assert {int(line.split()[0]) for line in table if line.split()} == codes
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *GROUPS])
 def test_help_of_a_command_starts_with_what_it_does(command: str, evoweights: CommandLine) -> None:
     outcome = evoweights(command, "--help")
     assert outcome.code == 0 and outcome.out.startswith(f"Usage: evoweights {command}")

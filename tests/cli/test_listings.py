@@ -59,7 +59,7 @@ def test_built_in_plugins_are_active(evoweights: CommandLine) -> None:
 
 
 def test_broken_plugin_is_listed_and_stops_nothing(evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("evoweights.plugins.loading.installed_plugins", lambda: [broken()])
+    monkeypatch.setattr("evoweights.plugins.listing.installed_plugins", lambda: [broken()])
     shown = evoweights("plugins")
     assert shown.code == 0 and "mine" in shown.out and "FAILED" in shown.out and "no module named x" in shown.out
     (row,) = [each for each in json.loads(evoweights("plugins", "--json").out) if not each["official"]]

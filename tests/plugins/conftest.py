@@ -11,6 +11,14 @@ from evoweights.plugins import sources as plugin_sources
 
 
 @pytest.fixture(autouse=True)
+def no_plugin_is_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither by whoever runs the tests nor by an earlier test."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "configuration"))
+    for each in ("EVOWEIGHTS_NO_PLUGINS", "EVOWEIGHTS_LOAD_PLUGINS", "EVOWEIGHTS_DISABLED_PLUGINS"):
+        monkeypatch.delenv(each, raising=False)
+
+
+@pytest.fixture(autouse=True)
 def no_built_ins(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what a test installs is there."""
     monkeypatch.setattr(plugin_sources, "BUILT_IN", ())

@@ -6,7 +6,8 @@ import pytest
 from fake_distributions import GOOD, Install
 
 from evoweights.errors import PluginError, UsageError
-from evoweights.plugins.loading import load_plugins, try_plugins
+from evoweights.plugins.listing import try_plugins
+from evoweights.plugins.loading import load_plugins
 from evoweights.plugins.sources import installed_plugins
 
 HERE = Path()
@@ -154,7 +155,7 @@ def test_version_that_is_not_installed_is_refused(pin: str, install: Install) ->
 def test_plugin_of_two_distributions_is_refused(install: Install) -> None:
     install("foo", GOOD)
     install("foo", GOOD, distribution="other-foo")
-    with pytest.raises(UsageError, match="'foo' is provided by evoweights-foo and by other-foo"):
+    with pytest.raises(UsageError, match="'foo' is provided by evoweights-foo 1.0 and by other-foo 1.0"):
         load_plugins(["foo"], folder=HERE)
 
 
@@ -228,6 +229,6 @@ def test_a_plugin_that_adds_to_a_kind_of_a_built_in_one_is_listed_with_what_is_i
 ) -> None:
     install("opener", GOOD + "    catalog.kind('shade', 'how dark')\n")
     install("adder", GOOD.replace('"operator"', '"shade"'))
-    monkeypatch.setattr("evoweights.plugins.loading.built_in_plugins", lambda: (installed_plugins()[1],))
+    monkeypatch.setattr("evoweights.plugins.listing.built_in_plugins", lambda: (installed_plugins()[1],))
     adder = next(each for each in try_plugins() if each.plugin.name == "adder")
     assert (adder.status, adder.components) == ("ok", ("shade thing",))

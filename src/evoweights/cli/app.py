@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from evoweights.cli import comparing, doctor, extensions, individuals, kernels, looking, replaying, reporting, running
+from evoweights.cli import comparing, doctor, extensions, individuals, kernels, looking, plugins, replaying, reporting, running
 
 EXIT_CODES = """\b
 Exit codes:
@@ -53,8 +53,8 @@ for _command in (
     *(looking.status, looking.verify),
     *(reporting.report, comparing.compare, comparing.ablate),
     *(individuals.export, individuals.generate, replaying.replay),
-    *(extensions.plugins, extensions.operators),
-    doctor.doctor,
+    *(extensions.operators, doctor.doctor),
 ):
     app.command()(_command)
+app.add_typer(plugins.plugins, name="plugins")
 app.add_typer(kernels.kernels, name="kernels")

@@ -71,13 +71,13 @@ def _disk(output: Path) -> Iterator[tuple[str, str]]:
 
 
 def _plugins() -> Iterator[tuple[str, str]]:
-    from evoweights.plugins.loading import try_plugins
+    from evoweights.plugins.listing import try_plugins
 
     found = try_plugins()
     yield "plugins", f"{sum(not each.reason for each in found)} of {len(found)} load"
     for each in found:
         if each.reason:
-            yield "broken", each.reason
+            yield ("disabled", each.plugin.name) if each.status == "disabled" else ("broken", each.reason)
 
 
 def _network() -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The commands that list plugins and what they offer."""
+"""The command that lists components."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,39 +13,6 @@ from evoweights.errors import UsageError, did_you_mean
 if TYPE_CHECKING:
     from evoweights.catalog import Entry
     from evoweights.config.schema import Setting
-    from evoweights.plugins.loading import PluginStatus
-
-
-def plugins(json: Json = False) -> None:
-    """List all plugins, and what is wrong with them."""
-    from evoweights.plugins.loading import try_plugins
-
-    found = try_plugins()
-    if json:
-        say_json([_plugin_json(each) for each in found])
-        return
-    for official, title in ((True, "Built in, always active:"), (False, "Installed, active in runs that name them:")):
-        rows = [each for each in found if each.plugin.official == official]
-        say(title if rows else f"{title} none", bold=True)
-        if rows:
-            say_rows((each.plugin.name, each.plugin.version, _what(each)) for each in rows)
-
-
-def _what(each: "PluginStatus") -> str:
-    origin = "" if each.plugin.official else f"from {each.plugin.origin}; "
-    return f"FAILED: {each.reason}" if each.reason else origin + (", ".join(each.components) or "observes runs")
-
-
-def _plugin_json(each: "PluginStatus") -> dict[str, Any]:
-    return {
-        "name": each.plugin.name,
-        "distribution": each.plugin.origin,
-        "version": each.plugin.version,
-        "official": each.plugin.official,
-        "status": each.status,
-        "reason": each.reason,
-        "components": list(each.components),
-    }
 
 
 def operators(

@@ -19,7 +19,8 @@ import pluggy
 from evoweights import hookspecs
 from evoweights.catalog import Catalog
 from evoweights.errors import EvoweightsError, PluginError, RunStopped, UsageError, did_you_mean
-from evoweights.plugins.sources import Plugin, built_in_plugins, find_plugins, installed_plugins
+from evoweights.plugins.sources import Plugin, built_in_plugins, find_plugins
+from evoweights.plugins.switches import no_plugins
 
 API = (1, 0)
 """Version of the plugin interface; a plugin's constant ``EVOWEIGHTS_API`` has the same major and no later minor."""
@@ -77,16 +78,6 @@ class Plugins:
     loaded: tuple[Plugin, ...]
 
 
-@dataclass(frozen=True)
-class PluginStatus:
-    """A plugin that was tried: ``status`` is active (built in), ok or failed; ``reason`` says why it failed."""
-
-    plugin: Plugin
-    status: str
-    reason: str
-    components: tuple[str, ...]
-
-
 def load_plugins(requests: Sequence[str] = (), *, folder: Path) -> Plugins:
     """Load the built-in plugins and then the requested ones; files are looked up in ``folder``.
 
@@ -94,7 +85,7 @@ def load_plugins(requests: Sequence[str] = (), *, folder: Path) -> Plugins:
         UsageError: one is not installed, not of the version asked for, or no file.
         PluginError: one fails to load, or two offer a component of the same name.
     """
-    if requests and os.environ.get("EVOWEIGHTS_NO_PLUGINS") == "1":
+    if requests and no_plugins():
         raise UsageError(
             f"plugins: {', '.join(requests)} cannot be loaded: EVOWEIGHTS_NO_PLUGINS=1 switches off all but the "
             "built-in ones. Unset it, or remove `plugins` from the configuration."
@@ -102,28 +93,8 @@ def load_plugins(requests: Sequence[str] = (), *, folder: Path) -> Plugins:
     found = [*built_in_plugins(), *find_plugins(requests, folder=folder)]
     plugins = Plugins(new_manager(), Catalog(), tuple(found))
     for plugin in found:
-        _activate(plugin, plugins)
+        activate(plugin, plugins)
     return plugins
-
-
-def try_plugins() -> list[PluginStatus]:
-    """Every built-in and installed plugin, each loaded by itself, with what it offers or why it fails."""
-    others = [] if os.environ.get("EVOWEIGHTS_NO_PLUGINS") == "1" else installed_plugins()
-    return [_try(plugin) for plugin in [*built_in_plugins(), *others]]
-
-
-def _try(plugin: Plugin) -> PluginStatus:
-    plugins = Plugins(new_manager(), Catalog(), (plugin,))
-    try:
-        for each in () if plugin.official else built_in_plugins():  # to whose kinds it may add
-            _activate(each, plugins)
-        before = set(plugins.catalog.entries())
-        _activate(plugin, plugins)
-    except EvoweightsError as error:
-        return PluginStatus(plugin, "failed", str(error), ())
-    added = (each for each in plugins.catalog.entries() if each not in before)
-    components = tuple(f"{each.kind} {each.name}" for each in added)
-    return PluginStatus(plugin, "active" if plugin.official else "ok", "", components)
 
 
 def new_manager() -> pluggy.PluginManager:
@@ -177,8 +148,12 @@ def _caller(manager: pluggy.PluginManager, name: str) -> Any:
     return getattr(manager.hook, name)
 
 
-def _activate(plugin: Plugin, plugins: Plugins) -> None:
-    """Import a plugin, check it, register its hooks, and let it add its components."""
+def activate(plugin: Plugin, plugins: Plugins) -> None:
+    """Import a plugin, check it, register its hooks, and let it add its components.
+
+    Raises:
+        PluginError: it fails, or offers a component whose name is taken.
+    """
     with _blamed(plugin, "cannot be imported"):
         module = plugin.load()
     _check_api(plugin, getattr(module, "EVOWEIGHTS_API", None))

@@ -17,6 +17,7 @@ from typing import Any
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from evoweights.errors import UsageError, did_you_mean
+from evoweights.plugins.switches import why_disabled
 from evoweights.version import __version__
 
 GROUP = "evoweights"
@@ -103,7 +104,7 @@ def _find_installed(request: str) -> Plugin:
     if not match:
         raise UsageError(f"found {request!r}; expected a name, a name with a version such as name>=0.2, or a .py file.")
     name, plugins = match["name"], installed_plugins()
-    if name in BUILT_IN or f"evoweights_{name}" in BUILT_IN:
+    if is_built_in(name):
         raise UsageError(f"{name} is built in and always loaded. Remove it from the list.")
     mine = [plugin for plugin in plugins if plugin.name == name]
     if not mine:
@@ -112,10 +113,22 @@ def _find_installed(request: str) -> Plugin:
             "Install the package that provides it, or give a file such as ./my_operator.py."
         )
     if len(mine) > 1:
-        origins = " and by ".join(plugin.origin for plugin in mine)
-        raise UsageError(f"{name!r} is provided by {origins}. Uninstall one of them.")
+        raise UsageError(provided_twice(mine))
+    if reason := why_disabled(name):
+        raise UsageError(f"{name} is installed, but disabled: {reason}")
     _check_pin(mine[0], match["pin"])
     return mine[0]
+
+
+def is_built_in(name: str) -> bool:
+    """Whether a plugin's name, or that with ``evoweights_`` before it, is one of those that evoweights comes with."""
+    return name in BUILT_IN or f"evoweights_{name}" in BUILT_IN
+
+
+def provided_twice(plugins: Sequence[Plugin]) -> str:
+    """The message for several plugins of one name."""
+    origins = " and by ".join(f"{each.origin} {each.version}" for each in plugins)
+    return f"{plugins[0].name!r} is provided by {origins}. Uninstall one of them."
 
 
 def _check_pin(plugin: Plugin, pin: str | None) -> None:
