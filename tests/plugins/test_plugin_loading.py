@@ -155,7 +155,7 @@ def test_version_that_is_not_installed_is_refused(pin: str, install: Install) ->
 def test_plugin_of_two_distributions_is_refused(install: Install) -> None:
     install("foo", GOOD)
     install("foo", GOOD, distribution="other-foo")
-    with pytest.raises(UsageError, match="'foo' is provided by evoweights-foo 1.0 and by other-foo 1.0"):
+    with pytest.raises(UsageError, match=r"'foo' is provided by evoweights-foo 1\.0 and by other-foo 1\.0"):
         load_plugins(["foo"], folder=HERE)
 
 

@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from evoweights.cli import comparing, doctor, extensions, individuals, kernels, looking, plugins, replaying, reporting, running
+from evoweights.cli import (
+    comparing,
+    doctor,
+    extensions,
+    individuals,
+    kernels,
+    looking,
+    plugins,
+    replaying,
+    reporting,
+    running,
+)
 
 EXIT_CODES = """\b
 Exit codes:

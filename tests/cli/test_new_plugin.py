@@ -1,0 +1,194 @@
+import ast
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from command_line import CommandLine
+from put_on_path import put_on_path
+
+from evoweights.cli.plugins import Kind
+from evoweights.plugins import switches
+from evoweights.version import __version__
+
+KINDS = [each.value for each in Kind]
+
+
+@pytest.fixture(autouse=True)
+def modules_of_plugins_are_forgotten() -> Iterator[None]:
+    before = set(sys.modules)
+    yield
+    for each in set(sys.modules) - before:
+        if each.startswith("evoweights_my_"):
+            del sys.modules[each]
+
+
+def made(evoweights: CommandLine, kind: str, *options: str) -> Path:
+    outcome = evoweights("plugins", "new", f"my-{kind}", "--kind", kind, *options)
+    assert outcome.code == 0 and outcome.err == ""
+    return Path.cwd() / f"evoweights-my-{kind}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_plugin_of_each_kind_is_listed_and_its_configuration_runs(
+    kind: str, evoweights: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made(evoweights, kind)
+    put_on_path(folder, tmp_path / "site", monkeypatch)
+    (listed,) = [each for each in json.loads(evoweights("plugins", "--json").out) if each["name"] == f"my_{kind}"]
+    assert (listed["status"], listed["components"], listed["version"]) == ("ok", [f"{kind} my_{kind}"], "0.1.0")
+    outcome = evoweights("run", folder / f"my_{kind}.yaml", "generations=12", "device=cpu")
+    assert outcome.code == 0, outcome.err
+    run = tmp_path / "runs" / f"my_{kind}"
+    assert (run / "DONE").is_file() and evoweights("verify", run).code == 0
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert min(each["best_fitness"] for each in lines) < min(lines[0]["start_fitness"])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_files_are_complete_and_well_formed(kind: str, evoweights: CommandLine) -> None:
+    folder = made(evoweights, kind)
+    files = {str(each.relative_to(folder)) for each in folder.rglob("*") if each.is_file()}
+    module = f"my_{kind}"
+    assert {
+        *("pyproject.toml", "README.md", "LICENSE", ".gitignore", f"{module}.yaml", "tests/test_run.py"),
+        *(f"evoweights_{module}/__init__.py", f"evoweights_{module}/py.typed", f"tests/test_{module}.py"),
+    } == files - {"evoweights_my_task/task.py"}
+    for each in files:
+        text = (folder / each).read_text()
+        assert "$" not in text and ".in" not in Path(each).suffixes and (text.endswith("\n") or not text)
+        if each.endswith(".py"):
+            ast.parse(text)
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert (project["name"], project["license"]) == (f"evoweights-my-{kind}", "Apache-2.0")
+    assert project["entry-points"]["evoweights"] == {module: f"evoweights_{module}"}
+    assert project["dependencies"] == [f"evoweights>={'.'.join(__version__.split('.')[:2])}"]
+    assert yaml.safe_load((folder / f"{module}.yaml").read_text())["plugins"] == [module]
+
+
+def test_the_code_it_makes_is_formatted_and_linted(evoweights: CommandLine) -> None:
+    style = ["--isolated", "--no-cache", "--line-length", "120", "--target-version", "py311"]
+    rules = ["--select", "E,F,W,I,UP,B,SIM,RUF,D1,D200,BLE", "--ignore", "D102,D103,D107"]
+    for folder in [made(evoweights, kind) for kind in KINDS]:
+        for words in (["check", *rules], ["format", "--diff"]):
+            command = [sys.executable, "-m", "ruff", *words, *style]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_operators_test_is_the_conformance_of_every_operator_in_one_line(evoweights: CommandLine) -> None:
+    text = (made(evoweights, "operator") / "tests" / "test_my_operator.py").read_text()
+    assert text.endswith("@parametrize_operators([MyOperator()])\ndef test_contract(check):\n    check()\n")
+
+
+@pytest.mark.slow
+def test_the_tests_it_makes_pass(evoweights: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one process; the operator's conformance test needs the kit and is run where an environment is made."""
+    folders = [made(evoweights, kind) for kind in KINDS]
+    for folder in folders:
+        put_on_path(folder, tmp_path / "site", monkeypatch)
+    tests = [
+        str(each) for folder in folders for each in folder.glob("tests/test_my_*.py") if "operator" not in str(each)
+    ]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", *tests]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, cwd=folders[1], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(("licence", "first"), [("Apache-2.0", "Apache License"), ("MIT", "MIT License")])
+def test_the_licence_that_is_chosen_is_there(licence: str, first: str, evoweights: CommandLine) -> None:
+    folder = made(evoweights, "turn", "--licence", licence)
+    assert (folder / "LICENSE").read_text().strip().startswith(first)
+    assert f"Licence: {licence}." in (folder / "README.md").read_text()
+    assert tomllib.loads((folder / "pyproject.toml").read_text())["project"]["license"] == licence
+
+
+def test_without_a_licence_it_cannot_be_published_by_mistake(evoweights: CommandLine) -> None:
+    folder = made(evoweights, "turn", "--licence", "none")
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    assert not (folder / "LICENSE").exists() and "license" not in project
+    assert project["classifiers"] == ["Private :: Do Not Upload"]
+
+
+def test_it_is_made_where_it_is_asked_for_and_says_what_to_do_next(evoweights: CommandLine) -> None:
+    outcome = evoweights("plugins", "new", "quick_step2", "--to", "some/where")
+    assert Path("some/where/evoweights-quick-step2/evoweights_quick_step2/__init__.py").is_file()
+    for words in ("pip install --editable", "evoweights run", "python -m pytest"):
+        assert f"{words} some/where/evoweights-quick-step2" in outcome.out
+
+
+REFUSED = {
+    "My": "expected at most 40 lower-case letters and digits",
+    "a--b": "such as my-operator",
+    "../a": "such as my-operator",
+    "a.b": "such as my-operator",
+    "x" * 41: "at most 40",
+    "evoweights-foo": "evoweights- is put before it. Give only 'foo'",
+    "class": "means something else in Python or YAML",
+    "off": "means something else in Python or YAML",
+    "kernels": "there is a module evoweights_kernels already",
+    "lm": "there is a module evoweights_lm already",
+    "mutation": "evoweights_classic has a component operator mutation",
+    "gene": "Gene would hide Gene of evoweights",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_name_that_cannot_be_used_is_refused_with_the_reason(name: str, evoweights: CommandLine) -> None:
+    outcome = evoweights("plugins", "new", name)
+    assert outcome.code == 2 and REFUSED[name] in outcome.err
+    assert [each.name for each in Path().iterdir()] == ["small.yaml"]
+
+
+def test_what_is_there_is_never_written_over(evoweights: CommandLine) -> None:
+    folder = made(evoweights, "turn")
+    (folder / "README.md").write_text("mine")
+    outcome = evoweights("plugins", "new", "my-turn", "--kind", "task")
+    assert outcome.code == 2 and "exists already" in outcome.err and (folder / "README.md").read_text() == "mine"
+    Path("file").write_text("")
+    assert "cannot be made" in evoweights("plugins", "new", "other", "--to", "file").err
+
+
+def test_a_plugin_is_disabled_and_enabled_by_command(
+    evoweights: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made(evoweights, "turn")
+    put_on_path(folder, tmp_path / "site", monkeypatch)
+    assert f"my_turn is disabled now, in {switches.settings_file()}." in evoweights("plugins", "disable", "my_turn").out
+    assert "was disabled before" in evoweights("plugins", "disable", "my_turn").out
+    shown = evoweights("plugins")
+    assert "disabled: " in shown.out and "FAILED" not in shown.out
+    assert "evoweights_my_turn" not in sys.modules
+    outcome = evoweights("validate", folder / "my_turn.yaml", "--schema-only")
+    assert outcome.code == 2 and "`evoweights plugins enable my_turn` takes it out" in outcome.err
+    assert "  disabled" in evoweights("doctor").out
+    assert "may be used again" in evoweights("plugins", "enable", "my_turn").out
+    assert evoweights("validate", folder / "my_turn.yaml", "--schema-only").code == 0
+
+
+def test_enabling_does_not_hide_that_a_variable_still_disables(
+    evoweights: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_on_path(made(evoweights, "turn"), tmp_path / "site", monkeypatch)
+    evoweights("plugins", "disable", "my_turn")
+    monkeypatch.setenv("EVOWEIGHTS_DISABLED_PLUGINS", "my_turn")
+    assert "my_turn is still disabled: EVOWEIGHTS_DISABLED_PLUGINS" in evoweights("plugins", "enable", "my_turn").out
+
+
+@pytest.mark.parametrize("command", ["disable", "enable"])
+def test_what_cannot_be_switched_is_refused(command: str, evoweights: CommandLine) -> None:
+    outcome = evoweights("plugins", command, "lm")
+    words = {"disable": "lm is built in and always loaded", "enable": "plugins.json disables no plugin 'lm'"}
+    assert outcome.code == 2 and words[command] in outcome.err
+    assert evoweights("plugins", command, "nothing").code == 2
+
+
+def test_list_is_what_the_group_does_by_itself(evoweights: CommandLine) -> None:
+    assert evoweights("plugins", "list").out == evoweights("plugins").out
+    assert evoweights("plugins", "list", "--json").out == evoweights("plugins", "--json").out
