@@ -6,7 +6,7 @@ neighbours) or over named tensors in plain torch (:class:`TensorOperator`).
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from evoweights.catalog import setting
@@ -61,12 +61,14 @@ class TurnRule(Protocol):
 @dataclass(frozen=True)
 class Scene:
     """What operators know when they vary: whose turn it was, who is healthy, and two losses per row (NaN if never
-    measured): the last validation score and the mean training loss of the last turn."""
+    measured): the last validation score and the mean training loss of the last turn. ``noise`` is the place of this entry
+    of ``vary`` in this generation, for operators that draw whom they rewrite from whom."""
 
     actors: tuple[int, ...]
     healthy: tuple[int, ...]
     scores: tuple[float, ...]
     train_losses: tuple[float, ...]
+    noise: Noise = field(default=Noise(0))
 
     def best(self, by: str) -> int | None:
         """The healthy row with the lowest loss ``by`` ``fitness`` or ``train_loss``; None if none is known."""
@@ -77,10 +79,19 @@ class Scene:
 
 @dataclass(frozen=True)
 class Pair:
-    """One rewriting: row ``target`` is changed, with row ``source`` as the leader or other parent."""
+    """One rewriting: row ``target`` is changed, with row ``source`` as the leader or other parent.
+
+    ``others`` are further parents, for gene kernels that read more than one.
+    """
 
     target: int
     source: int
+    others: tuple[int, ...] = ()
+
+    @property
+    def parents(self) -> tuple[int, ...]:
+        """The rows that are read besides the target's."""
+        return (self.source, *self.others)
 
 
 DIRECTIONS = ("current_to_others", "best_to_current", "best_to_others", "current", "all", "ring")
@@ -143,7 +154,8 @@ class GeneOperator(PairOperator, ABC):
     """An operator written as a gene kernel.
 
     Its first ``Gene`` argument is the target; a ``Gene`` or ``State`` named like one of ``slots`` (the part after the dot) is
-    that slot; any other ``Gene`` is the source. ``Scalar`` and ``Chance`` arguments take the setting of the same name.
+    that slot; any other ``Gene`` is the source, or, of a :class:`Pair` with further parents, the source and those in their
+    order. ``Scalar`` and ``Chance`` arguments take the setting of the same name.
     """
 
     kernel: ClassVar[GeneKernel]

@@ -1,30 +1,21 @@
 """The vary phase: operators rewrite rows of a population where it lives; consecutive gene operators become one launch."""
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from evoweights.errors import PluginError
-from evoweights.genome import Layout
-from evoweights.operators import GeneOperator, Pair, PairOperator, Scene, TensorOperator
+from evoweights.operators import GeneOperator, Pair, Scene, TensorOperator
 from evoweights.population import WEIGHTS, Population
 from evoweights.records import VaryRecord
 from evoweights.seeds import Noise
 from evoweights.varying.losses import RowLosses
 from evoweights.varying.named_tensors import rewrite_tensors_
-from evoweights.varying.sources import Source, carry_optimizer_state_
+from evoweights.varying.plans import Named, Planned, groups, planned
+from evoweights.varying.sources import carry_optimizer_state_, parents_by_name, sources_of
 from evoweights_kernels import Call, KernelError, apply_
-
-
-@dataclass(frozen=True)
-class Named:
-    """An operator of this generation and the label of its entry in the configuration, such as ``1-crossover``."""
-
-    label: str
-    operator: PairOperator
 
 
 def vary(
@@ -49,18 +40,18 @@ def vary(
         PluginError: an operator raised, or gave tensors of another name, shape or dtype, or non-finite ones.
     """
     records = []
-    measured = _measure(population, entries, scene)
+    plan = planned(entries, scene, noise)
+    measured = _measure(population, plan)
     optimizer = [each.name for each in population.slots if each.role == "optimizer"]
     copied = optimizer if optimizer_state == "copy" else []
-    for group, pairs in _groups(population.layout, entries, scene):
+    for group, pairs in groups(plan):
         origins = list(population.individuals)
         snapshots: dict[int, dict[str, Tensor]] = {}
         for index, pair in enumerate(pairs):
-            if pair.target not in snapshots and any(each.source == pair.target for each in pairs[index + 1 :]):
+            if pair.target not in snapshots and any(pair.target in each.parents for each in pairs[index + 1 :]):
                 snapshots[pair.target] = {n: population.row(pair.target, n).clone() for n in (WEIGHTS, *copied)}
-            tensors = snapshots.get(pair.source, {}) if pair.source != pair.target else {}
-            source = Source(population, pair.source, origins[pair.source], tensors)
-            weights = source.tensor(WEIGHTS)
+            sources = sources_of(population, pair, origins, snapshots)
+            weights = [each.tensor(WEIGHTS) for each in sources]
             parts = [group] if losses is None else [[each] for each in group]
             found = [] if losses is None else [losses.before(pair.target)]
             for part in parts:
@@ -68,11 +59,11 @@ def vary(
                 found += [] if losses is None else [losses.after(pair.target)]
             written = {slot.name for each in group for slot in each.operator.slots}
             kept = [each for each in optimizer if optimizer_state == "keep" and each not in written]
-            parents = [source.individual.id]
+            parents = [each.individual.id for each in sources]
             new = population.rewritten(pair.target, parents=parents, generation=generation, kept=kept)
-            carry_optimizer_state_(population, pair, source, optimizer_state)
+            carry_optimizer_state_(population, pair, sources[0], optimizer_state)
             labels = tuple(each.label for each in group)
-            record = VaryRecord(generation, labels, pair.target, new.id, new.parents, (pair.source,), ran)
+            record = VaryRecord(generation, labels, pair.target, new.id, new.parents, pair.parents, ran)
             records.append(record if losses is None else replace(record, losses=tuple(found)))
     return records
 
@@ -81,39 +72,23 @@ Measured = Mapping[tuple[str, int], Mapping[str, Tensor]]
 """Tile scalars by an entry's label and the target's row."""
 
 
-def _measure(population: Population, entries: Sequence[Named], scene: Scene) -> Measured:
+def _measure(population: Population, plan: Sequence[Planned]) -> Measured:
     """The tile scalars of every operator and target, before anything is rewritten, so that they do not depend on fusion."""
     return {
-        (entry.label, pair.target): entry.operator.tile_scalars(population.layout, population.row(pair.target))
-        for entry in entries
-        if isinstance(entry.operator, GeneOperator)
-        for pair in entry.operator.pairs(scene)
+        (each.entry.label, pair.target): each.entry.operator.tile_scalars(
+            population.layout, population.row(pair.target)
+        )
+        for each in plan
+        if isinstance(each.entry.operator, GeneOperator)
+        for pair in each.pairs
     }
-
-
-def _groups(layout: Layout, entries: Sequence[Named], scene: Scene) -> Iterator[tuple[list[Named], list[Pair]]]:
-    """Consecutive operators that can be one launch per pair, with their pairs.
-
-    Gene operators fuse when they rewrite the same rows from the same sources over the same scope, and no source is
-    another pair's target: then applying all of them to one pair after the other is the same as one after the other.
-    """
-
-    def key(entry: Named) -> tuple[object, ...]:
-        pairs = tuple(entry.operator.pairs(scene))
-        sources = {pair.source for pair in pairs if pair.source != pair.target}
-        fusible = isinstance(entry.operator, GeneOperator) and not sources & {pair.target for pair in pairs}
-        return (pairs, entry.operator.scope, None if fusible else entry.label)
-
-    for _, group in itertools.groupby(entries, key):
-        fused = list(group)
-        yield fused, fused[0].operator.pairs(scene)
 
 
 def _rewrite_(
     population: Population,
     group: Sequence[Named],
     pair: Pair,
-    source: Tensor,
+    sources: Sequence[Tensor],
     *,
     measured: Measured,
     noise: Noise,
@@ -123,8 +98,10 @@ def _rewrite_(
     first = group[0].operator
     segments = population.layout.scope(first.scope, where=f"vary.{group[0].label}.scope")
     if isinstance(first, TensorOperator):
+        if pair.others:
+            raise PluginError(f"operator {first.name}: an operator over named tensors reads one parent, found {pair}.")
         place = noise.at(group[0].label, "individual", pair.target, "from", pair.source)
-        rewrite_tensors_(population, first, pair, source, [each.name for each in segments], place)
+        rewrite_tensors_(population, first, pair, sources[0], [each.name for each in segments], place)
         return "torch"
     target = population.row(pair.target)
     live = population.layout.live(segments, device=target.device)
@@ -135,9 +112,10 @@ def _rewrite_(
                 entry.operator,
                 pair,
                 target,
-                source,
+                sources[0],
                 measured[entry.label, pair.target],
                 noise.at(entry.label),
+                others=sources[1:],
             )
             for entry in group
             if isinstance(entry.operator, GeneOperator)
@@ -156,15 +134,19 @@ def gene_call(
     source: Tensor,
     tile_scalars: Mapping[str, Tensor],
     noise: Noise,
+    *,
+    others: Sequence[Tensor] = (),
 ) -> Call:
-    """The operator's kernel bound to one target, its slots and one source.
+    """The operator's kernel bound to one target, its slots, one source and the pair's further parents.
 
     Raises:
-        PluginError: the kernel keeps a state that is no slot of the operator.
+        PluginError: the kernel keeps a state that is no slot of the operator, or reads another number of parents.
     """
     slots = {slot.name.rpartition(".")[2]: slot.name for slot in operator.slots}
     tensors: dict[str, Tensor] = dict(tile_scalars)
     genes = [each for each in operator.kernel.arguments if each.role.__name__ in ("Gene", "State")]
+    read = [each.name for each in genes[1:] if each.role.__name__ == "Gene" and each.name not in slots]
+    parents = parents_by_name(operator, read, [source, *others])
     for index, argument in enumerate(genes):
         if index == 0:
             tensors[argument.name] = target
@@ -176,7 +158,7 @@ def gene_call(
                 f"Declare Slot('{operator.name}.{argument.name}', 'state') in `slots`."
             )
         else:
-            tensors[argument.name] = source
+            tensors[argument.name] = parents[argument.name]
     # The source is part of the path: a row that two leaders rewrite draws anew for each.
     here = noise.at("individual", pair.target, "from", pair.source)
     noisy = [each.name for each in operator.kernel.arguments if each.is_noise]

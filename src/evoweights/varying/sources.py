@@ -1,11 +1,12 @@
-"""The other parent of a rewriting, as it was before, and what of its optimizer's state goes along."""
+"""The other parents of a rewriting, as they were before, and what of its optimizer's state goes along."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from evoweights.operators import Pair
+from evoweights.errors import PluginError
+from evoweights.operators import GeneOperator, Pair
 from evoweights.population import Individual, Population
 
 
@@ -21,6 +22,35 @@ class Source:
     def tensor(self, name: str) -> Tensor:
         """Its weights or a slot as they were."""
         return self.tensors[name] if name in self.tensors else self.population.row(self.row, name)
+
+
+def sources_of(
+    population: Population,
+    pair: Pair,
+    origins: Sequence[Individual],
+    snapshots: Mapping[int, Mapping[str, Tensor]],
+) -> list[Source]:
+    """The pair's parents; ``origins`` and ``snapshots`` are who was in each row and copies of what is overwritten."""
+    return [
+        Source(population, row, origins[row], snapshots.get(row, {}) if row != pair.target else {})
+        for row in pair.parents
+    ]
+
+
+def parents_by_name(operator: GeneOperator, read: Sequence[str], parents: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The parents by the names of the kernel arguments that read them; a single one is read by all.
+
+    Raises:
+        PluginError: there are several, but another number of arguments.
+    """
+    if len(parents) == 1:
+        return dict.fromkeys(read, parents[0])
+    if len(read) != len(parents):
+        raise PluginError(
+            f"operator {operator.name}: its pairs have {len(parents)} parents, but kernel {operator.kernel.name} reads "
+            f"{len(read)} ({', '.join(read)}). Give it a Gene argument for each."
+        )
+    return dict(zip(read, parents, strict=True))
 
 
 def carry_optimizer_state_(population: Population, pair: Pair, source: Source, policy: str) -> None:
