@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 from command_line import CommandLine
-from put_on_path import put_on_path
 
 from evoweights.cli.plugins import Kind
 from evoweights.plugins import switches
 from evoweights.version import __version__
+from put_on_path import put_on_path
 
 KINDS = [each.value for each in Kind]
 
