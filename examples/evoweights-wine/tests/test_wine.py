@@ -111,7 +111,16 @@ def test_gradient_steps_learn_it_and_a_fresh_network_knows_nothing():
 
 
 def test_the_genetic_algorithm_learns_what_nobody_has_seen(tmp_path):
-    words = [sys.executable, "-m", "evoweights", "run", str(CONFIG), "generations=60", "observers=[{name: console}]", "device=cpu"]
+    words = [
+        sys.executable,
+        "-m",
+        "evoweights",
+        "run",
+        str(CONFIG),
+        "generations=60",
+        "observers=[{name: console}]",
+        "device=cpu",
+    ]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     right, rows = map(int, re.search(r"(\d+) of (\d+) rows of a synthetic table that nobody", done.stdout).groups())
