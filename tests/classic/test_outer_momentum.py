@@ -3,9 +3,9 @@
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from populations import flat_layout, population_of, vary_
 
 from evoweights_classic.outer_momentum import OuterMomentum
-from populations import flat_layout, population_of, vary_
 
 COUNT = 1024
 SLOW, VELOCITY = "outer_momentum.slow", "outer_momentum.velocity"
