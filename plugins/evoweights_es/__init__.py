@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 def register(catalog: "Registrar") -> None:
     """Add the strategy, what it is composed of, what it must beat, the task that judges texts, and the published presets."""
     from evoweights_es import estimators, rewards, shaping, updates
-    from evoweights_es.controls import BlindSearch, Gradient
+    from evoweights_es.controls import BlindSearch, Gradient, GradientOfEqualCost
     from evoweights_es.es import EvolutionStrategy
     from evoweights_es.gaussian import Gaussian
     from evoweights_es.low_rank import LowRank
@@ -40,7 +40,7 @@ def register(catalog: "Registrar") -> None:
         catalog.add("reward", each)
     for each in (EvolutionStrategy, RandomSearch):
         catalog.add("improve", each)
-    for each in (BlindSearch, Gradient):
+    for each in (BlindSearch, Gradient, GradientOfEqualCost):
         catalog.add("control", each)
     catalog.add("task", TextReward)
     add_presets(catalog)
