@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from evoweights.catalog import setting
 from evoweights.operators import DIRECTIONS, GeneOperator
+from evoweights.traits import Traits
 from evoweights_kernels import Gene, Scalar, State, gene_kernel, saturate, where
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class OuterMomentum(GeneOperator):
         "Zhang et al. 2019, arXiv 1907.08610 (Lookahead); Wang et al. 2019, arXiv 1910.00643 (SlowMo); "
         "Douillard et al. 2023, arXiv 2311.08105 (DiLoCo)"
     )
+    traits: ClassVar[Traits] = Traits(stochastic=False, gene_wise=True)
     kernel = outer_step
 
     momentum: float = setting(0.5, "share of the velocity that is kept", minimum=0.0, maximum=1.0)

@@ -38,7 +38,7 @@ class Truncation:
 
     name: ClassVar[str] = "truncation"
     source: ClassVar[str] = "Jaderberg et al. 2017, arXiv 1711.09846, section 3 (exploit)"
-    traits: ClassVar[Traits] = RANKED
+    traits: ClassVar[Traits] = replace(RANKED, replaced="share")
 
     share: float = setting(0.2, "of the population that is replaced", unit="fraction", minimum=0.0, maximum=0.5)
 
@@ -73,7 +73,7 @@ class Tournament:
     @property
     def traits(self) -> Traits:
         """Without elites the best may be lost."""
-        return replace(RANKED, elitist=self.elites > 0)
+        return replace(RANKED, elitist=self.elites > 0, elites="elites", contestants="contestants")
 
     def choose(self, fitness: Sequence[float], noise: Noise) -> list[int]:
         """Elites in place, elsewhere the best of ``contestants`` rows drawn uniformly."""

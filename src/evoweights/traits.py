@@ -19,12 +19,18 @@ class Traits:
     * ``convex``: every gene lies between those of the individual and its source.
     * ``homogeneous``: genes and memory times a power of two give the result times that, bit for bit.
     * ``translates``: a constant added to all genes is added to the result, but for rounding.
+    * ``memory_factor``: the most memory that a call takes, as a multiple of the genome: what an operator in plain torch makes,
+      its results included, or what a kernel computes of whole tensors before it is launched (0 if nothing is said).
 
     Of a selection:
 
     * ``elitist``: the best known individual is still there afterwards.
     * ``by_rank``: only the order of the losses counts.
     * ``equivariant``: how likely one takes another's place does not depend on the rows they are in.
+    * ``elites``: the setting that says how many of the best stay in their rows.
+    * ``contestants``: the setting that says how many rows are drawn, with replacement, for the tournament of each row.
+    * ``replaced``: the setting that says which share of the population, the worst, is replaced by ones of as large a share,
+      the best, while all others stay.
 
     The others name the setting that has a role, as in ``Traits("crossover", copies=True, share="rate")``:
 
@@ -34,6 +40,8 @@ class Traits:
     * ``scale``: what the noise is proportional to; ``law`` is that of the noise on genes of 1, in units of the scale:
       ``normal``, ``uniform`` (from -1 to 1) or ``cauchy``.
     * ``reach``: the largest change of a gene.
+    * ``rank``: the largest rank that the noise of a matrix has.
+    * ``difference``: the factor of differences between further parents; with 0 every gene is that of one parent.
     * ``inertia``, ``limit``: the share of the velocity that is kept, and the largest velocity of a gene.
     * ``own_pull``, ``leader_pull``: the pulls towards one's own best and towards the source, twice the mean step.
     """
@@ -48,15 +56,21 @@ class Traits:
     convex: bool | None = None
     homogeneous: bool | None = None
     translates: bool | None = None
+    memory_factor: float | None = None
     elitist: bool | None = None
     by_rank: bool | None = None
     equivariant: bool | None = None
+    elites: str | None = None
+    contestants: str | None = None
+    replaced: str | None = None
     share: str | None = None
     points: str | None = None
     rate: str | None = None
     scale: str | None = None
     law: str | None = None
     reach: str | None = None
+    rank: str | None = None
+    difference: str | None = None
     inertia: str | None = None
     limit: str | None = None
     own_pull: str | None = None

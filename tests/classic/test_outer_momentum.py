@@ -3,8 +3,8 @@
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from populations import flat_layout, population_of, vary_
 
+from evoweights.testing.populations import flat_layout, population_of, vary_
 from evoweights_classic.outer_momentum import OuterMomentum
 
 COUNT = 1024

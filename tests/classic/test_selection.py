@@ -68,30 +68,6 @@ def test_truncation_draws_its_parents_uniformly():
     assert all(abs(share_z(count, 2000, 0.25)) < 5 for count in counts.values())
 
 
-@pytest.mark.parametrize("contestants", [1, 2, 5])
-def test_tournament_pressure_is_the_formula(contestants):
-    """L05: rank r of n wins with ((n - r)^k - (n - r - 1)^k) / n^k, drawn with replacement; k = 1 is uniform."""
-    values, size, counts, rounds = [3.0, 0.0, 1.0, 5.0, 2.0, 4.0], 6, Counter(), 500
-    for seed in range(rounds):
-        counts.update(Tournament(contestants=contestants, elites=0).choose(values, Noise(seed)))
-    for row, rank in enumerate(int(value) for value in values):
-        expected = ((size - rank) ** contestants - (size - rank - 1) ** contestants) / size**contestants
-        assert abs(share_z(counts[row], rounds * size, expected)) < 5
-
-
-@given(fitnesses, noises, st.integers(0, 4))
-def test_elites_keep_their_rows(values, noise, elites):
-    """L01."""
-    chosen = Tournament(elites=elites).choose(values, noise)
-    for row in ranking(values)[:elites]:
-        assert chosen[row] == row
-
-
-def test_enough_contestants_all_but_surely_pick_the_best():
-    """L05."""
-    assert Tournament(contestants=200, elites=0).choose([4.0, 2.0, 3.0], Noise(1)) == [1, 1, 1]
-
-
 # Moving individuals
 
 

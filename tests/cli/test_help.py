@@ -61,7 +61,7 @@ def test_all_commands_are_there() -> None:
         )
     ] == COMMANDS
     assert {group: sorted(each) for group, each in GROUPS.items()} == {
-        "plugins": ["disable", "enable", "list", "new"],
+        "plugins": ["check", "disable", "enable", "list", "new"],
         "kernels": ["list", "show"],
     }
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from populations import BACKENDS, CPU, flat_layout, vary_
 
 from evoweights.errors import PluginError
 from evoweights.operators import GeneOperator, Pair, TensorOperator
 from evoweights.population import Population
+from evoweights.testing.populations import BACKENDS, CPU, flat_layout, vary_
 from evoweights_kernels import Gene, gene_kernel
 
 

@@ -1,7 +1,7 @@
 """The general rules for every operator of every first-party plugin, on every target, in both dtypes, at awkward sizes.
 
-G20 (memory) is in core/test_operator_memory.py, G11 (layouts) and G22 for all kinds (construction) in files of their own. What
-each rule demands, and the check, are those of the conformance kit.
+G20 (memory) is also in core/test_operator_memory.py, by what the process takes; G11 (layouts) and G22 for all kinds
+(construction) are in files of their own. What each rule demands, and the check, are those of the conformance kit.
 """
 
 import dataclasses

@@ -3,12 +3,9 @@
 The operators are modelled on bugs of other projects, which their docstrings name. Sound ones of the same makings keep all rules.
 """
 
-import os
-import random
-
-import numpy as np
 import pytest
-import torch
+from kill_matrix import OF_THE_ENGINE
+from specimens import COMPILED, world_put_back
 from zoo_crossover import CROSSOVER, SOUND_CROSSOVER
 from zoo_general import GENERAL
 from zoo_mutation import MUTATION, SOUND_MUTATION
@@ -16,28 +13,19 @@ from zoo_swarm import SOUND_SWARM, SWARM
 
 from evoweights.testing import NonConforming, check_operator, operator_checks
 from evoweights.testing.checks import OPERATOR_RULES
-from evoweights.testing.grounds import forget
 
 ZOO = (*GENERAL, *CROSSOVER, *SWARM, *MUTATION)
 SOUND = (*SOUND_CROSSOVER, *SOUND_SWARM, *SOUND_MUTATION)
-OF_THE_ENGINE = {"G03", "G08", "G13", "G17-rounding"}
-"""Rules that no operator can break through its interface: test_engine_faults.py breaks the engine instead."""
 
 
 @pytest.fixture(autouse=True)
 def world_is_put_back():
-    folder, drawn = os.getcwd(), (torch.get_rng_state(), np.random.get_state(), random.getstate())
-    yield
-    os.chdir(folder)
-    torch.set_rng_state(drawn[0])
-    np.random.set_state(drawn[1])
-    random.setstate(drawn[2])
-    torch.set_default_dtype(torch.float32)
-    forget()
+    with world_put_back():
+        yield
 
 
 def check(operator, rule):
-    backend = "cpu" if rule in ("G18", "G19") else "reference"  # a compiler takes a second for each of them
+    backend = "cpu" if rule in COMPILED else "reference"
     return next(each for each in operator_checks(operator, profile="quick", backend=backend) if each.rule.id == rule)
 
 
@@ -59,7 +47,7 @@ def test_the_zoo_is_large_and_has_a_specimen_for_every_rule():
     assert len({type(operator) for _, operator in ZOO}) >= 40
     assert all((type(operator).__doc__ or "").strip() for _, operator in ZOO)
     caught = {rule for rule, _ in ZOO}
-    assert {each.id for each in OPERATOR_RULES} - caught == OF_THE_ENGINE
+    assert {each.id for each in OPERATOR_RULES} - caught == set(OF_THE_ENGINE["operator"])
 
 
 def test_a_report_names_the_rule_and_raises():

@@ -1,7 +1,7 @@
 """Every rule of improvers and tasks notices one that breaks it, and lets a sound one pass."""
 
 import pytest
-import torch
+from specimens import world_put_back
 from zoo_improvers import IMPROVERS, Descends
 from zoo_tasks import TASKS, Line
 
@@ -13,10 +13,9 @@ CASES = [(improver_checks, *each) for each in IMPROVERS] + [(task_checks, *each)
 
 
 @pytest.fixture(autouse=True)
-def generator_is_put_back():
-    drawn = torch.get_rng_state()
-    yield
-    torch.set_rng_state(drawn)
+def world_is_put_back():
+    with world_put_back():
+        yield
 
 
 @pytest.mark.parametrize(("checks", "rule", "component"), CASES, ids=[f"{r}-{type(c).__name__}" for _, r, c in CASES])

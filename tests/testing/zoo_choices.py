@@ -43,7 +43,7 @@ class Sorts(Selects):
 
 
 class Shuffles(Selects):
-    """Breaks ties by Python's generator (nevergrad #4)."""
+    """Breaks ties by Python's generator (nevergrad #4: not reproducible from a seed)."""
 
     def choose(self, fitness, noise):
         return [random.randrange(len(fitness)) if not math.isnan(each) else row for row, each in enumerate(fitness)]
@@ -65,14 +65,14 @@ class OneTooFew(Selects):
 
 
 class Maximises(Selects):
-    """Takes the highest loss for the best (evosax #72, LEAP #189)."""
+    """Takes the highest loss for the best (evosax #72, LEAP #189: min and max confused)."""
 
     def ranked(self, fitness):
         return sorted(range(len(fitness)), key=lambda row: (math.isnan(fitness[row]), -fitness[row], row))
 
 
 class NanFirst(Selects):
-    """Python's min keeps a NaN that comes first (cmaes PR 34, evosax #55, pints PR 770)."""
+    """Python's min keeps a NaN that comes first (cmaes PR 34, evosax #55, pints PR 770: NaN)."""
 
     def choose(self, fitness, noise):
         best = min(range(len(fitness)), key=lambda row: fitness[row])
@@ -87,7 +87,7 @@ class Crashes(Selects):
 
 
 class Proportional(Selects):
-    """Compares a loss with the mean, so that its size counts, claiming that only the order does (gplearn #78)."""
+    """Compares a loss with the mean, so that its size counts, claiming that only the order does."""
 
     def choose(self, fitness, noise):
         known = [each for each in fitness if math.isfinite(each)]
@@ -110,9 +110,78 @@ class FirstRows(Selects):
         return chosen
 
 
+@dataclass(frozen=True)
+class Tournaments(Selects):
+    """Sound: tournaments, and elites that stay."""
+
+    traits: ClassVar[Traits] = Traits(by_rank=True, equivariant=True, elites="elites", contestants="contestants")
+    contestants: int = 2
+    elites: int = 1
+
+    def drawn(self, size, generator):
+        return torch.randint(size, (self.contestants,), generator=generator).tolist()
+
+    def choose(self, fitness, noise):
+        generator, ranked = noise.generator(), ranking(fitness)
+        chosen = [min(self.drawn(len(fitness), generator), key=ranked.index) for _ in fitness]
+        chosen = [row if math.isnan(fitness[winner]) else winner for row, winner in enumerate(chosen)]
+        for row in (row for row in ranked[: self.elites] if not math.isnan(fitness[row])):
+            chosen[row] = row
+        return chosen
+
+
+class ElitesLeave(Tournaments):
+    """Puts its elites into the first rows, over whoever is there (PyGAD #291: the best solution is lost)."""
+
+    def choose(self, fitness, noise):
+        chosen, ranked = super().choose(fitness, noise), ranking(fitness)
+        known = [row for row in ranked[: self.elites] if not math.isnan(fitness[row])]
+        chosen[: len(known)] = reversed(known)
+        return chosen
+
+
+class NoReplacement(Tournaments):
+    """Draws its contestants without replacement, so that the worst never wins against others."""
+
+    def drawn(self, size, generator):
+        return torch.randperm(size, generator=generator)[: self.contestants].tolist()
+
+
+@dataclass(frozen=True)
+class Truncates(Selects):
+    """Sound: the worst share becomes copies of the best one."""
+
+    traits: ClassVar[Traits] = Traits(elitist=True, by_rank=True, equivariant=True, replaced="share")
+    share: float = 0.25
+
+    def parents(self, ranked, count):
+        return ranked[:count]
+
+    def choose(self, fitness, noise):
+        ranked, chosen, count = ranking(fitness), list(range(len(fitness))), int(self.share * len(fitness))
+        parents = [row for row in self.parents(ranked, count) if not math.isnan(fitness[row])]
+        for place, row in enumerate(ranked[len(ranked) - count :] if parents else []):
+            chosen[row] = parents[place % len(parents)]
+        return chosen
+
+
+class ExploitsAnyone(Truncates):
+    """Copies from those in the middle, and not from the best."""
+
+    def parents(self, ranked, count):
+        return ranked[count : len(ranked) - count] or ranked[:count]
+
+
+class Nobody(Selects):
+    """Cannot be registered: nobody says where it is from."""
+
+    source = ""
+
+
 SELECTIONS = (
     ("G02", Sorts()), ("G04", Shuffles()), ("G06", DrawsGlobally()), ("L02", OneTooFew()), ("L01", Maximises()),
     ("L04", NanFirst()), ("L04-unknown", Crashes()), ("S01", Proportional()), ("L03", FirstRows()),
+    ("L01-elites", ElitesLeave()), ("L05", NoReplacement()), ("L07", ExploitsAnyone()), ("G22", Nobody()),
 )  # fmt: skip
 """The rule that must notice, and the selection."""
 
@@ -151,7 +220,7 @@ class HalfSteps(Turns):
 
 @dataclass(frozen=True)
 class Counts(Turns):
-    """Counts its calls instead of looking at the generation: a resumed run has other turns (pymoo #574)."""
+    """Counts its calls instead of looking at the generation: a resumed run has other turns (pymoo #574: an old checkpoint)."""
 
     calls: object = field(default_factory=itertools.count, compare=False, repr=False)
 
@@ -160,7 +229,7 @@ class Counts(Turns):
 
 
 class Global(Turns):
-    """Draws from Python's generator (optuna #4412)."""
+    """Draws from Python's generator (optuna #4412: not reproducible from a seed)."""
 
     def choose(self, generation, size, noise):
         return Turn((random.randrange(1) + generation % size,)) if random.random() >= 0 else Turn(())
@@ -177,3 +246,6 @@ TURNS = (
     ("G22", Unnamed()),
 )  # fmt: skip
 """The rule that must notice, and the turn."""
+
+SOUND_SELECTIONS = (Selects(), Tournaments(), Truncates())
+SOUND_TURNS = (Turns(),)

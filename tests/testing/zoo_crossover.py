@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from zoo_general import Kernel, Plain, normal, to
 
+from evoweights.operators import Pair
 from evoweights.traits import Traits
 from evoweights_kernels import Chance, Gene, Scalar, Uniform, absolute, gene_kernel, maximum, minimum, where
 
@@ -84,7 +85,7 @@ class MultipliesInAKernel(Kernel):
 
 
 class ChildOfOne(Takes):
-    """Both children are made from the first parent (Black-Box-Sparse #4, #5)."""
+    """Both children are made from the first parent (Black-Box-Sparse #4: child 2 is copied from parent 1)."""
 
     def rewrite(self, target, source, noise):
         return {name: each.clone() for name, each in target.items()}
@@ -98,7 +99,7 @@ class Inverted(Takes):
 
 
 class Squared(Takes):
-    """Draws twice, and takes where both say so: the share is the square of the rate (ray #11936: out of range)."""
+    """Draws twice, and takes where both say so: the share is the square of the rate."""
 
     def mask(self, name, like, noise):
         return super().mask(name, like, noise) & super().mask(f"{name} again", like, noise)
@@ -179,7 +180,7 @@ class Widened(Kernel):
 
 
 class BackAndForth(Blend):
-    """The weight is taken from the middle: a larger one leads back (min and max confused, evosax #72)."""
+    """The weight is taken from the middle: a larger one leads back (evosax #72: min and max confused)."""
 
     def blend(self, x, other):
         return torch.lerp(x.float(), other.float(), abs(2 * self.weight - 1))
@@ -269,13 +270,53 @@ class Noisy(Takes):
         return {name: to(each, each + 1e-3 * normal(noise, f"{name} noise", each)) for name, each in made.items()}
 
 
+@gene_kernel
+def differing(x: Gene, base: Gene, plus: Gene, minus: Gene, factor: Scalar):
+    return base + factor * (plus - minus)
+
+
+@dataclass(frozen=True)
+class Differs(Kernel):
+    """Sound: the mutant of differential evolution, from three parents that it draws."""
+
+    traits: ClassVar[Traits] = Traits(stochastic=False, gene_wise=True, translates=True, difference="factor")
+    kernel = differing
+    factor: float = 0.5
+
+    def pairs(self, scene):
+        drawn = torch.randperm(len(scene.scores) - 1, generator=scene.noise.generator())[:3] + 1
+        return [Pair(0, int(drawn[0]), tuple(drawn[1:].tolist()))]
+
+
+@gene_kernel
+def differing_always(x: Gene, base: Gene, plus: Gene, minus: Gene, factor: Scalar):
+    return base + (factor + 0.1) * (plus - minus)
+
+
+class DiffersAlways(Differs):
+    """Has a smallest factor of its own, so that a factor of 0 is none."""
+
+    kernel = differing_always
+
+
+@gene_kernel
+def differing_squared(x: Gene, base: Gene, plus: Gene, minus: Gene, factor: Scalar):
+    return base + factor * factor * (plus - minus)
+
+
+class DiffersSquared(Differs):
+    """Multiplies by its factor twice."""
+
+    kernel = differing_squared
+
+
 CROSSOVER = (
     ("X01", Shifted()), ("X01", MultipliesInAKernel()), ("X02", ChildOfOne()), ("X02", Inverted()), ("X02", Step()),
     ("X03", Noisy()), ("X03", WeightedSum()), ("X04", Largest()), ("X05", Squared()), ("X05-spread", RowsAsGenes()),
     ("X05-spread", Tiled()), ("X05-spread", FirstHalf()), ("X06", OneMore()), ("X06", CutsEarly()), ("X07", Widened()),
     ("X07", Narrow()), ("X07-monotone", BackAndForth()), ("X08", Clipped()), ("X08-shift", BySize()),
-    ("G15-own", Standardised()),
+    ("X09", DiffersAlways()), ("X09", DiffersSquared()), ("G15-own", Standardised()),
 )  # fmt: skip
 """The rule that must notice, and the operator."""
 
-SOUND_CROSSOVER = (Takes(), TakesRows(), Blend(), Pointed())
+SOUND_CROSSOVER = (Takes(), TakesRows(), Blend(), Pointed(), Differs())

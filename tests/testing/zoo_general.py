@@ -1,5 +1,6 @@
 """Operators that break a general rule, each modelled on a bug that was published, or on one that is easy to write."""
 
+import collections
 import itertools
 import os
 import random
@@ -50,7 +51,7 @@ def to(like, tensor):
 
 
 class Widens(Plain):
-    """Gives float64 for float32, as a numpy mean does: the type of the weights drifts (AgileRL #154 rebuilds them so)."""
+    """Gives float64 for float32, as a numpy mean does: the type of the weights drifts."""
 
     def rewrite(self, target, source, noise):
         return {name: each.double() for name, each in target.items()}
@@ -64,7 +65,7 @@ class Flattens(Plain):
 
 
 class WritesItsParent(Plain):
-    """Changes the parent in place (GeneticEngine #94, py-ga-VRPTW #13)."""
+    """Changes the parent in place (GeneticEngine #94, py-ga-VRPTW #13: parents change)."""
 
     def rewrite(self, target, source, noise):
         for each in source.values():
@@ -82,7 +83,7 @@ class WritesBeside(Kernel):
 
 @dataclass(frozen=True)
 class RemembersInItself(Kernel):
-    """Keeps a list of what it did in its own setting, which every individual then shares (QDax #155)."""
+    """Keeps a list of what it did in its own setting, which every individual then shares."""
 
     history: list = field(default_factory=list, compare=False)
 
@@ -92,7 +93,7 @@ class RemembersInItself(Kernel):
 
 
 class CountsItsUses(Kernel):
-    """Its coefficient depends on how often it was used: a resumed run is another run (pymoo #558)."""
+    """Its coefficient depends on how often it was used: a resumed run is another run (pymoo #558: resumed results differ)."""
 
     uses: ClassVar = itertools.count(1)
 
@@ -101,7 +102,7 @@ class CountsItsUses(Kernel):
 
 
 class FixedSeed(Plain):
-    """Seeds its generator with a constant: every seed of the run gives the same noise (nevergrad #181)."""
+    """Seeds its generator with a constant: every seed of the run gives the same noise (nevergrad #181: seeds)."""
 
     traits = STOCHASTIC
 
@@ -129,7 +130,7 @@ class DrawsGlobally(Plain):
 
 
 class SeedsNumpy(Plain):
-    """Seeds numpy's global generator, and with it everybody else's numbers (optuna PR 253)."""
+    """Seeds numpy's global generator, and with it everybody else's numbers (optuna PR 253: seeds)."""
 
     def rewrite(self, target, source, noise):
         np.random.seed(7)
@@ -137,7 +138,7 @@ class SeedsNumpy(Plain):
 
 
 class ShufflesGlobally(Plain):
-    """Draws from Python's global generator (nevergrad #189)."""
+    """Draws from Python's global generator (nevergrad #189: not reproducible from a seed)."""
 
     def rewrite(self, target, source, noise):
         random.random()
@@ -145,7 +146,7 @@ class ShufflesGlobally(Plain):
 
 
 class ChangesFolder(Kernel):
-    """Changes the working folder (hydra #990, #2414); here between two folders."""
+    """Changes the working folder (hydra #990, hydra #2414: the folder changes); here between two folders."""
 
     def tile_scalars(self, layout, target):
         os.chdir("/" if os.getcwd() != "/" else os.path.expanduser("~"))
@@ -182,7 +183,7 @@ class GlobalNorm(Plain):
 
 
 class Accumulates(Plain):
-    """A sum that runs through the tensors in their order (mergekit: set order reaches the arithmetic)."""
+    """A sum that runs through the tensors in their order."""
 
     traits = DETERMINISTIC
 
@@ -219,7 +220,7 @@ def overflowing(x: Gene, leader: Gene):
 
 
 class Overflows(Kernel):
-    """Infinity minus infinity from large genes (EvoTorch and pycma #163: NaN in the population)."""
+    """Infinity minus infinity from large genes (pycma #163: NaN in the population)."""
 
     kernel = overflowing
 
@@ -230,13 +231,13 @@ def divided(x: Gene, leader: Gene):
 
 
 class Divides(Kernel):
-    """Divides by a gene that may be 0 (cmaes PR 34)."""
+    """Divides by a gene that may be 0 (cmaes PR 34: NaN)."""
 
     kernel = divided
 
 
 class Centres(Kernel):
-    """Centres a tensor that has lost a gene to NaN, and loses all of it (evosax #55)."""
+    """Centres a tensor that has lost a gene to NaN, and loses all of it (evosax #55: NaN)."""
 
     def tile_scalars(self, layout, target):
         target.sub_(target.mean())
@@ -244,7 +245,7 @@ class Centres(Kernel):
 
 
 class WritesFrozen(Kernel):
-    """Writes tensors that are frozen or out of scope (AgileRL: tied and frozen weights)."""
+    """Writes tensors that are frozen or out of scope."""
 
     def tile_scalars(self, layout, target):
         target[layout.segments[-1].start :] = 1.0
@@ -291,6 +292,14 @@ class LooksAtAMean(Plain):
         return {name: each * 0.5 if each.numel() and each.mean().item() > 0 else each for name, each in target.items()}
 
 
+class FetchesWeights(Kernel):
+    """Counts its weights in numpy, on the host: on an accelerator all of them travel."""
+
+    def tile_scalars(self, layout, target):
+        np.count_nonzero(target.float().numpy())
+        return {}
+
+
 class ChoosesByCondition(Plain):
     """The shape of a result on the way depends on the weights."""
 
@@ -327,10 +336,60 @@ class Nameless(Kernel):
 
 
 class LooksAround(Kernel):
-    """Lets other individuals decide (cmaes and gplearn #78: neighbours leak into the child)."""
+    """Lets other individuals decide."""
 
     def tile_scalars(self, layout, target):
         target.add_(target._base[-1].clamp(-1, 1))
+        return {}
+
+
+class Measures(Kernel):
+    """Computes on a copy of the whole genome before it is launched (pycma #272, evojax #55: out of memory)."""
+
+    def tile_scalars(self, layout, target):
+        (target * 1.0).abs().mean()
+        return {}
+
+
+class Stacks(Plain):
+    """Says that it makes one genome and makes four (mergekit #341: out of memory)."""
+
+    traits = Traits(stochastic=False, memory_factor=1.0)
+
+    def rewrite(self, target, source, noise):
+        stacks = {name: torch.stack([each, source[name], each]) for name, each in target.items()}
+        return {name: each.float().mean(0).to(each.dtype) for name, each in stacks.items()}
+
+
+class Hoards(Plain):
+    """Keeps what it made, for a history that nobody reads."""
+
+    traits = Traits(stochastic=False, memory_factor=1.0)
+    history: ClassVar = collections.deque(maxlen=100)
+
+    def rewrite(self, target, source, noise):
+        made = {name: each * 0.5 for name, each in target.items()}
+        self.history.append(made)
+        return made
+
+
+class HoardsArrays(Plain):
+    """Keeps numpy copies of its parents, which torch knows nothing of."""
+
+    traits = Traits(stochastic=False, memory_factor=3.0)
+    history: ClassVar = collections.deque(maxlen=100)
+
+    def rewrite(self, target, source, noise):
+        self.history.append([each.float().numpy() + 1.0 for each in source.values()])
+        return {name: each * 0.5 for name, each in target.items()}
+
+
+class ScalesAll(Kernel):
+    """Scales every tensor of the individual, whatever its scope says."""
+
+    def tile_scalars(self, layout, target):
+        for each in layout.scope("all"):
+            each.view(target).mul_(0.5)
         return {}
 
 
@@ -341,7 +400,9 @@ GENERAL = (
     ("G06", SetsDefaultType()), ("G07", OneGenerator()), ("G07", GlobalNorm()), ("G09", Accumulates()),
     ("G10", ReadsNames()), ("G12", NeedsAGene()), ("G12", NeedsARow()), ("G14", Overflows()), ("G14", Divides()),
     ("G15", Centres()), ("G16", WritesFrozen()), ("G16", WritesPadding()), ("G17", Cancels()), ("G18", TracedOnce()),
-    ("G19", LooksAtAMean()), ("G19", ChoosesByCondition()), ("G21", Twice()), ("G21", Tuples()), ("G22", WrongName()),
+    ("G19", LooksAtAMean()), ("G19", ChoosesByCondition()), ("G19", FetchesWeights()), ("G21", Twice()), ("G21", Tuples()),
+    ("G22", WrongName()),
+    ("G20", Measures()), ("G20", Stacks()), ("G20-growth", Hoards()), ("G20-growth", HoardsArrays()), ("X10", ScalesAll()),
     ("G22", Nameless()), ("G23", CountsItsUses()), ("G24", CountsItsUses()), ("G25", LooksAround()),
 )  # fmt: skip
 """The rule that must notice, and the operator."""

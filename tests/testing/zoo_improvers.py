@@ -47,7 +47,7 @@ class Descends:
 
 
 class Global(Descends):
-    """Adds noise from torch's generator (openevolve #434, nevergrad #4)."""
+    """Adds noise from torch's generator (nevergrad #4: not reproducible from a seed)."""
 
     def change_(self, part, moment):
         super().change_(part, moment)
@@ -71,7 +71,7 @@ class Everything(Descends):
 
 
 class Thaws(Descends):
-    """Writes frozen parameters (AgileRL #154: the optimizer is rebuilt with all of them)."""
+    """Writes frozen parameters."""
 
     def step(self, mounted, feed, moment):
         value = super().step(mounted, feed, moment)
@@ -93,13 +93,13 @@ class ByTarget(Descends):
 
 @dataclass(frozen=True)
 class InItself(Descends):
-    """Keeps its momentum in itself: it is lost at every resume (pymoo #49, transformers #9873)."""
+    """Keeps its momentum in itself: it is lost at every resume (pymoo #558: resumed results differ)."""
 
     kept: dict = field(default_factory=dict, compare=False, repr=False)
 
     def change_(self, part, moment):
-        momentum = self.kept.get(id(part), torch.zeros_like(part.gradient)) * 0.9 + part.gradient
-        self.kept[id(part)] = momentum
+        momentum = self.kept.get(part.layout, torch.zeros_like(part.gradient)) * 0.9 + part.gradient
+        self.kept[part.layout] = momentum
         part.weights.sub_((self.rate * momentum).to(part.weights.dtype))
 
 
@@ -115,7 +115,7 @@ class Counting(Descends):
 
 
 class Swallows(Descends):
-    """Steps on whatever the loss is (pycma #163, libcmaes #102)."""
+    """Steps on whatever the loss is (pycma #163, libcmaes #102: NaN)."""
 
     def loss(self, mounted, feed):
         for part in mounted.parts:

@@ -1,6 +1,6 @@
 """Mutations that break a rule of mutation, and sound ones in plain torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -9,7 +9,16 @@ from zoo_general import Kernel, Plain, to
 from evoweights.traits import Traits
 from evoweights_kernels import Chance, Gene, Normal, Scalar, Uniform, absolute, gene_kernel, minimum, where
 
-NORMAL = Traits("mutation", stochastic=True, gene_wise=True, rate="rate", scale="sigma", law="normal")
+NORMAL = Traits(
+    "mutation",
+    stochastic=True,
+    gene_wise=True,
+    translates=True,
+    memory_factor=6.0,
+    rate="rate",
+    scale="sigma",
+    law="normal",
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Gaussian(Plain):
 
 
 class AtLeastOne(Gaussian):
-    """Mutates one gene at least, also at rate 0 (PyGAD's number of genes to mutate)."""
+    """Mutates one gene at least, also at rate 0."""
 
     def touched(self, name, like, noise):
         mask = super().touched(name, like, noise)
@@ -65,14 +74,14 @@ class Rounds(Gaussian):
 
 
 class ByTensor(Gaussian):
-    """The rate decides for a whole tensor: genes are touched all or none (gentun, DEAP's indpb forgotten)."""
+    """The rate decides for a whole tensor: genes are touched all or none."""
 
     def touched(self, name, like, noise):
         return torch.rand((), generator=noise.at(name, "place").generator()).expand(like.shape) < self.rate
 
 
 class FirstRows(Gaussian):
-    """Touches the first genes only, as many as the rate says (PyGAD #147)."""
+    """Touches the first genes only, as many as the rate says (PyGAD #147: the wrong axis)."""
 
     def touched(self, name, like, noise):
         return (torch.arange(like.numel()) < self.rate * like.numel()).view(like.shape)
@@ -100,7 +109,7 @@ class Uniformly(Gaussian):
 
 
 class SeededAgain(Gaussian):
-    """Seeds anew for every tensor: those of one shape get the same noise (verl-recipe PR 95, es-at-scale)."""
+    """Seeds anew for every tensor: those of one shape get the same noise (verl-recipe PR 95: seeds anew)."""
 
     def noise_of(self, name, like, noise):
         return torch.randn(like.shape, generator=noise.generator())
@@ -122,7 +131,7 @@ class RepeatsRows(Gaussian):
 
 
 class Bounded(Gaussian):
-    """Does not go beyond a sigma of 0.2, whatever is set (AgileRL: clamped in silence)."""
+    """Does not go beyond a sigma of 0.2, whatever is set."""
 
     def size(self):
         return min(self.sigma, 0.2)
@@ -136,7 +145,7 @@ class Unsigned(Gaussian):
 
 
 class Truncates(Gaussian):
-    """Cuts bfloat16 off instead of rounding: weights shrink (MeZO #42: half precision is not restored)."""
+    """Cuts bfloat16 off instead of rounding: weights shrink."""
 
     def rewrite(self, target, source, noise):
         made = {}
@@ -193,12 +202,60 @@ class CapsOneSide(Kernel):
     rate: float = 0.5
 
 
+class Grows(Gaussian):
+    """Its noise grows with the gene, so that the way back is another (MeZO #42: weights not restored after +e, -e)."""
+
+    traits: ClassVar[Traits] = replace(NORMAL, law=None)
+
+    def noise_of(self, name, like, noise):
+        return super().noise_of(name, like, noise) * (1.0 + like.float().abs())
+
+
+@dataclass(frozen=True)
+class LowRank(Plain):
+    """Sound: noise of matrices that is a sum of products of two vectors."""
+
+    traits: ClassVar[Traits] = Traits(
+        "mutation", stochastic=True, tensor_wise=True, translates=True, scale="sigma", rank="rank", memory_factor=5.0
+    )
+    sigma: float = 0.1
+    rank: int = 2
+
+    def products(self):
+        return self.rank
+
+    def noise_of(self, name, like, noise):
+        generator = noise.at(name).generator()
+        if like.ndim != 2:
+            return torch.randn(like.shape, generator=generator)
+        left, right = (torch.randn(size, self.products(), generator=generator) for size in like.shape)
+        return left @ right.T / self.rank**0.5
+
+    def rewrite(self, target, source, noise):
+        return {n: to(each, each.float() + self.sigma * self.noise_of(n, each, noise)) for n, each in target.items()}
+
+
+class OneRankMore(LowRank):
+    """Adds one product more than it is told."""
+
+    def products(self):
+        return self.rank + 1
+
+
+class Unscaled(LowRank):
+    """Forgets to divide by the root of the rank."""
+
+    def noise_of(self, name, like, noise):
+        return super().noise_of(name, like, noise) * self.rank**0.5
+
+
 MUTATION = (
     ("M01", AtLeastOne()), ("M01", Resets()), ("M02", Rounds()), ("M03", ByTensor()), ("M03", FirstRows()),
     ("M04", Variance()), ("M04", OneSided()), ("M04", Uniformly()), ("M04-independent", SeededAgain()),
     ("M04-independent", SameForEveryone()), ("M04-independent", RepeatsRows()), ("M05", Bounded(sigma=0.1)),
-    ("M06", Unsigned()), ("M06", CapsOneSide()), ("M08", Truncates()), ("M08", Swallows()), ("M10", Reaches()),
+    ("M06", Unsigned()), ("M06", CapsOneSide()), ("M07", Grows()), ("M08", Truncates()), ("M08", Swallows()), ("M10", Reaches()),
+    ("M11", OneRankMore()), ("M11", Unscaled()),
 )  # fmt: skip
 """The rule that must notice, and the operator."""
 
-SOUND_MUTATION = (Gaussian(),)
+SOUND_MUTATION = (Gaussian(), LowRank())

@@ -108,6 +108,9 @@ DOUBLE = like(
     "pulls twice as hard as it is told",
     v=lambda x, b, g, v, w, c1, c2, r1, r2: w * v + c1 * r1 * (b - x) + 2.0 * c2 * r2 * (g - x),
 )
+RESTLESS = like(
+    "never comes to rest", velocity_kept=lambda v, limit: where(absolute(v) < 0.1, _within(v + 0.5, limit), v)
+)
 AWAY = like(
     "flies away from its leader", v=lambda x, b, g, v, w, c1, c2, r1, r2: w * v + c1 * r1 * (b - x) + c2 * r2 * (x - g)
 )
@@ -152,7 +155,7 @@ class OneNumber(Plain):
 
 @dataclass(frozen=True)
 class SameForAll(Plain):
-    """Draws from the run's seed alone: every individual and every generation gets the same (PBT clones, ray #53831)."""
+    """Draws from the run's seed alone: every individual and every generation gets the same."""
 
     traits: ClassVar[Traits] = Traits("swarm", stochastic=True, tensor_wise=True, idempotent=True, leader_pull="lead")
     lead: float = 1.0
@@ -179,7 +182,7 @@ class MeanLeader(Plain):
 SWARM = (
     ("P01", DRAGGED), ("P02", ORIGIN), ("P03", DAMPED), ("P04", ONE_SIDED), ("P05", SQUASHED), ("P06", FLOORED),
     ("P06-shift", ORIGIN), ("P07", MeanLeader()), ("P08", SAME_DRAW), ("P08", Unbounded()), ("P08", OneNumber()),
-    ("P08", SameForAll()), ("P09", DOUBLE), ("P09", AWAY), ("P12", Overshoots()),
+    ("P08", SameForAll()), ("P09", DOUBLE), ("P09", AWAY), ("P11", RESTLESS), ("P12", Overshoots()),
 )  # fmt: skip
 """The rule that must notice, and the operator."""
 

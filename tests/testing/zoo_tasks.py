@@ -64,7 +64,7 @@ class NextBatch(Fits):
 
 
 class DrawsGlobally(Fits):
-    """Draws its validation data from torch's generator (nevergrad #4)."""
+    """Draws its validation data from torch's generator (nevergrad #4: not reproducible from a seed)."""
 
     def evaluate(self, module):
         torch.rand(())
@@ -72,7 +72,7 @@ class DrawsGlobally(Fits):
 
 
 class OtherDataEachTime(Fits):
-    """Splits its data anew whenever it is opened (optuna PR 967)."""
+    """Splits its data anew whenever it is opened (optuna PR 967: not reproducible from a seed)."""
 
     opened = itertools.count()
 
@@ -96,7 +96,7 @@ class SharedModel(Fits):
 
 
 class Maximises(Fits):
-    """Gives a score to be made large, with the gradient of the loss (evosax #72)."""
+    """Gives a score to be made large, with the gradient of the loss (evosax #72: min and max confused)."""
 
     def loss(self, module, batch):
         loss = super().loss(module, batch)
@@ -150,7 +150,7 @@ class LeavesGradients(Fits):
 
 
 class Scores(Fits):
-    """Its scores carry a graph, which keeps every batch in memory (ray #9036)."""
+    """Its scores carry a graph, which keeps every batch in memory."""
 
     def scores(self, module, batch):
         return (module(batch[0]) - batch[1]).square().flatten()

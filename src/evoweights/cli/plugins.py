@@ -1,4 +1,4 @@
-"""The commands about plugins: listing them, making one, switching them off and on."""
+"""The commands about plugins: listing them, making one, checking one, switching them off and on."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evoweights.cli.conformance import check
 from evoweights.cli.options import Json
 from evoweights.cli.output import say, say_json, say_rows
 from evoweights.errors import UsageError, did_you_mean
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
     from evoweights.plugins.listing import PluginStatus
 
 plugins = typer.Typer(
-    help="List plugins; make one; switch installed ones off and on.",
+    help="List plugins; make one; check one; switch installed ones off and on.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
+plugins.command()(check)
 
 Installed = Annotated[str, typer.Argument(metavar="NAME", help="An installed plugin.")]
 

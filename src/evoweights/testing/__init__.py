@@ -8,11 +8,13 @@ The whole test file of an operator's author::
     def test_contract(check):
         check()
 
-A name is loaded when it is first used.
+A name is loaded when it is first used; without hypothesis that is a ``UsageError`` that says how to get it.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from evoweights.testing.requirements import need_hypothesis
 
 if TYPE_CHECKING:
     from evoweights.testing.checking import Check
@@ -68,6 +70,7 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     for module, names in _HOMES.items():
         if name in names:
+            need_hypothesis()
             return getattr(import_module(f"evoweights.testing.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

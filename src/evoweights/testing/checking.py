@@ -1,5 +1,6 @@
 """Runs the checks of one component: each rule on as many cases as the profile says, and a report of what was found."""
 
+import contextlib
 import time
 import traceback
 import unittest
@@ -9,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import given
+from hypothesis.errors import Flaky
 
 from evoweights.errors import UsageError, did_you_mean
+from evoweights.testing.cases import Case, Cases
 from evoweights.testing.profiles import Profile, profile_of
 from evoweights.testing.report import EXPECTED, FAILED, PASSED, SKIPPED, UNEXPECTED, NonConforming, Report, Result
 from evoweights.testing.rules import Rule
@@ -20,13 +23,13 @@ from evoweights.testing.rules import Rule
 class Check:
     """One rule to be checked of one component; called, it raises where the rule is broken.
 
-    ``cases`` is what the rule is tried on: a hypothesis strategy for the arguments after the component.
+    ``cases`` is what the rule is tried on: the arguments after the component.
     """
 
     rule: Rule
     component: Any
     label: str
-    cases: Any
+    cases: Cases
     profile: Profile
 
     @property
@@ -39,25 +42,50 @@ class Check:
         return self.rule.applies(self.component)
 
     def __call__(self) -> None:
-        """Check it.
+        """Check it. Cases that the component refuses with a ``UsageError`` are left out.
 
         Raises:
-            unittest.SkipTest: the rule does not apply; pytest shows the reason.
+            unittest.SkipTest: the rule does not apply, or nearly all is refused; pytest shows the reason.
             AssertionError: the rule is broken.
         """
         if reason := self.skipped():
             raise unittest.SkipTest(reason)
+        refused: list[str] = []
+        cases = list(self.cases.first(self.profile, self.rule.most))
+        for case in cases:
+            try:
+                self._try(case)
+            except UsageError as error:
+                refused.append(str(error).splitlines()[0])
+            except Exception:
+                if self.profile.shrinks:
+                    self._find_smaller()
+                raise
+        if len(refused) > 0.9 * len(cases):  # what is left says little: populations without a gene, say
+            raise unittest.SkipTest(f"it refuses what the rule is tried on: {refused[0]}")
+
+    def _try(self, case: Case) -> None:
+        try:
+            self.rule(self.component, *case)
+        except Exception as error:
+            error.add_note(f"with {', '.join(map(str, case))}")
+            raise
+
+    def _find_smaller(self) -> None:
+        """Raise for the smallest case that breaks the rule; do nothing if it is not broken every time."""
 
         @self.profile.settings(self.rule.most)
-        @given(case=self.cases)
-        def checked(case: tuple[Any, ...]) -> None:
-            try:
-                self.rule(self.component, *case)
-            except Exception as error:
-                error.add_note(f"with {', '.join(map(str, case))}")
-                raise
+        @given(case=self.cases.strategy)
+        def checked(case: Case) -> None:
+            with contextlib.suppress(UsageError):
+                self._try(case)
 
-        checked()
+        try:
+            checked()
+        except Flaky:
+            return
+        except Exception as error:
+            raise error from None
 
     def result(self, expected: str = "") -> tuple[Result, BaseException | None]:
         """What became of it, and what it raised. ``expected`` is why it may fail, if it may."""
@@ -144,7 +172,7 @@ def expected_by_rule(expected: Mapping[str, str] | None, checks: Sequence[Check]
     return found
 
 
-def checks_of(rules: Sequence[Rule], component: Any, label: str, cases: Any, profile: str) -> Iterator[Check]:
+def checks_of(rules: Sequence[Rule], component: Any, label: str, cases: Cases, profile: str) -> Iterator[Check]:
     """A check for every rule."""
     chosen = profile_of(profile)
     for each in rules:

@@ -1,11 +1,13 @@
 """The conformance kits for selections and turns."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from hypothesis import strategies as st
 
 from evoweights.operators import Selection, TurnRule
 from evoweights.seeds import Noise
+from evoweights.testing.cases import Cases
 from evoweights.testing.checking import Callback, Check, checks_of, run_checks
 from evoweights.testing.checks.selection import SELECTION_RULES
 from evoweights.testing.checks.turn import TURN_RULES
@@ -15,10 +17,19 @@ from evoweights.testing.strategies import fitnesses
 _noises = st.builds(Noise, st.integers(0, 2**64 - 1), st.just("check"))
 
 
+@cache
+def _selections() -> Cases:
+    return Cases(st.tuples(fitnesses, _noises))
+
+
+@cache
+def _turns() -> Cases:
+    return Cases(st.tuples(st.integers(0, 10**6), st.integers(1, 9), _noises))
+
+
 def selection_checks(selection: Selection, *, profile: str = "default") -> Iterator[Check]:
     """A check for every rule of selections."""
-    cases = st.tuples(fitnesses, _noises)
-    yield from checks_of(SELECTION_RULES, selection, selection.name, cases, profile)
+    yield from checks_of(SELECTION_RULES, selection, selection.name, _selections(), profile)
 
 
 def check_selection(
@@ -36,8 +47,7 @@ def check_selection(
 
 def turn_checks(turn: TurnRule, *, profile: str = "default") -> Iterator[Check]:
     """A check for every rule of turns."""
-    cases = st.tuples(st.integers(0, 10**6), st.integers(1, 9), _noises)
-    yield from checks_of(TURN_RULES, turn, turn.name, cases, profile)
+    yield from checks_of(TURN_RULES, turn, turn.name, _turns(), profile)
 
 
 def check_turn(

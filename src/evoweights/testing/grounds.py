@@ -13,10 +13,10 @@ from torch import Tensor
 
 from evoweights.genome import Layout
 from evoweights.operators import GeneOperator, Pair, PairOperator, TensorOperator
-from evoweights.population import Population, Slot
+from evoweights.population import BUFFER, WEIGHTS, Population, Slot
 from evoweights.seeds import Noise
-from evoweights.testing.populations import CPU, bits, flat_layout, population_of, vary_
-from evoweights.testing.strategies import DTYPES, SIZES, layouts, segments_of
+from evoweights.testing.populations import CPU, bits, vary_
+from evoweights.testing.strategies import DTYPES, SIZES, genes_from_table, layouts, segments_of
 from evoweights.variation import gene_call
 from evoweights_kernels import Call
 
@@ -63,14 +63,19 @@ def _usual_layouts() -> tuple[Layout, ...]:
 
 
 def draws(
-    dtype: torch.dtype | None = None, *, rows: int = 3, shares: Sequence[float] = (0.3, 0.0, 1.0), is_wide: bool = True
+    dtype: torch.dtype | None = None,
+    *,
+    rows: int = 3,
+    shares: Sequence[float] = (0.3, 0.0, 1.0),
+    is_wide: bool = True,
+    among: Sequence[Layout] = (),
 ) -> st.SearchStrategy[Draw]:
     """The awkward layout first, then single segments of awkward sizes, and no segment at all; random layouts if ``is_wide``.
 
-    ``shares`` are the shares of extreme genes to choose from.
+    ``shares`` are the shares of extreme genes to choose from; ``among`` are the layouts, if others are wanted than these.
     """
-    layout = st.sampled_from([each for each in _usual_layouts() if dtype in (None, each.dtype)])
-    if is_wide:
+    layout = st.sampled_from([each for each in among or _usual_layouts() if dtype in (None, each.dtype)])
+    if is_wide and not among:
         layout = st.one_of(layout, layouts(dtype))
     return st.builds(Draw, layout, st.integers(0, 2**64 - 1), st.sampled_from(shares), st.just(rows))
 
@@ -102,9 +107,12 @@ def _filled(
     slots: tuple[Slot, ...], size: int, dtype: torch.dtype, row: int, seed: int, share: float
 ) -> dict[str, Tensor]:
     """The tensors of a row before anything acts: those of all layouts of a size."""
-    population = population_of(flat_layout(size, dtype), 1, slots=slots, seed=seed, first=row, extreme_share=share)
-    population.buffers[0]["mask"] = torch.tensor([True, False, row > 1])
-    return population.tensors(0)
+    empty = Layout((), dtype)
+    tensors = {WEIGHTS: genes_from_table([seed, row], size, dtype, extreme_share=share)}
+    for number, slot in enumerate(slots):
+        tensors[slot.name] = genes_from_table([seed, row, number], size, slot.dtype_for(empty), extreme_share=0.0)
+    tensors[f"{BUFFER}running_mean"] = torch.full((3,), float(row))
+    return tensors | {f"{BUFFER}count": torch.tensor(row), f"{BUFFER}mask": torch.tensor([True, False, row > 1])}
 
 
 def settled(operator: PairOperator, draw: Draw) -> Population:

@@ -1,10 +1,12 @@
 """The conformance kit for improvers."""
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from hypothesis import strategies as st
 
 from evoweights.improvers import Improver
+from evoweights.testing.cases import Cases
 from evoweights.testing.checking import Callback, Check, checks_of, run_checks
 from evoweights.testing.checks.improver import IMPROVER_RULES
 from evoweights.testing.report import Report
@@ -12,10 +14,14 @@ from evoweights.testing.strategies import dtypes
 from evoweights.testing.training_ground import Ground
 
 
+@lru_cache(maxsize=4)
+def _cases(backend: str) -> Cases:
+    return Cases(st.tuples(st.builds(Ground, dtypes, st.integers(0, 2**32 - 1), st.just(backend))))
+
+
 def improver_checks(improver: Improver, *, profile: str = "default", backend: str = "cpu") -> Iterator[Check]:
     """A check for every rule of improvers, on a module with parameters of all awkward sizes and a loss that is a plane."""
-    grounds = st.builds(Ground, dtypes, st.integers(0, 2**32 - 1), st.just(backend))
-    yield from checks_of(IMPROVER_RULES, improver, improver.name, st.tuples(grounds), profile)
+    yield from checks_of(IMPROVER_RULES, improver, improver.name, _cases(backend), profile)
 
 
 def check_improver(

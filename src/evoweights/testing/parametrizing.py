@@ -1,6 +1,7 @@
 """The kit under pytest: one test for every rule and component."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from evoweights.improvers import Improver
@@ -14,6 +15,8 @@ from evoweights.testing.task_kit import task_checks
 
 if TYPE_CHECKING:
     from pytest import MarkDecorator
+
+    from evoweights.genome import Layout
 
 Checks = Callable[..., Iterable[Check]]
 """Makes the checks of a component for a profile."""
@@ -47,13 +50,14 @@ def parametrize_operators(
     *,
     expected_failures: Mapping[str, Mapping[str, str]] | None = None,
     profile: str = "default",
+    layouts: "Sequence[Layout]" = (),
 ) -> "MarkDecorator":
     """One test for each rule and operator, named like ``EW-G04[my_operator]``.
 
     ``expected_failures`` gives reasons by the operator's name and the rule: ``{"my_operator": {"EW-G15": "why"}}``; a rule
-    that is kept all the same fails its test.
+    that is kept all the same fails its test. ``layouts`` are as of ``check_operator``.
     """
-    return parametrize(operators, operator_checks, expected_failures, profile)
+    return parametrize(operators, partial(operator_checks, layouts=layouts), expected_failures, profile)
 
 
 def parametrize_selections(

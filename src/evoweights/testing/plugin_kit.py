@@ -8,12 +8,16 @@ from typing import Any
 
 from evoweights.catalog import Entry
 from evoweights.config.schema import REQUIRED, settings_of
+from evoweights.contract import calling
+from evoweights.errors import UsageError, did_you_mean
 from evoweights.plugins.loading import load_plugins
-from evoweights.plugins.sources import installed_plugins
-from evoweights.testing.checking import Check
+from evoweights.plugins.sources import BUILT_IN, installed_plugins
+from evoweights.testing.checking import Check, run_checks
 from evoweights.testing.choice_kits import selection_checks, turn_checks
+from evoweights.testing.grounds import forget
 from evoweights.testing.improver_kit import improver_checks
 from evoweights.testing.operator_kit import operator_checks
+from evoweights.testing.report import Report
 from evoweights.testing.task_kit import task_checks
 
 KITS: Mapping[str, Callable[..., Iterator[Check]]] = MappingProxyType(
@@ -38,19 +42,20 @@ class Found:
 
 
 def plugin_components(requests: Sequence[str], *, folder: Path, profile: str = "default") -> list[Found]:
-    """The components that these plugins add to the built-in ones, each made with its defaults.
+    """The components that these plugins add, each made with its defaults.
 
-    ``requests`` are as in a configuration: a name, or a file under ``folder``; none means every installed plugin that does
-    not come with evoweights.
+    ``requests`` are as in a configuration: a name, or a file under ``folder``; or the module of a plugin that comes with
+    evoweights. None means every installed plugin that does not.
 
     Raises:
         UsageError: one is not there.
-        PluginError: one cannot be loaded.
+        PluginError: one cannot be loaded, or a component cannot be made with its defaults.
     """
     wanted = list(requests) or [each.name for each in installed_plugins()]
-    built_in = {(each.kind, each.name) for each in load_plugins((), folder=folder).catalog.entries()}
-    entries = load_plugins(wanted, folder=folder).catalog.entries() if wanted else ()
-    return [_found(each, profile) for each in entries if (each.kind, each.name) not in built_in]
+    official = [each for each in wanted if each in BUILT_IN]
+    others = [each for each in wanted if each not in BUILT_IN]
+    entries = load_plugins(others, folder=folder).catalog.entries() if wanted else ()
+    return [_found(each, profile) for each in entries if each.provider in official or each.provider not in BUILT_IN]
 
 
 def _found(entry: Entry, profile: str) -> Found:
@@ -60,5 +65,52 @@ def _found(entry: Entry, profile: str) -> Found:
     missing = [each.name for each in settings_of(entry.component).values() if each.default is REQUIRED]
     if missing:
         return Found(entry, (), f"needs {', '.join(missing)}: check an instance of it in a test file")
-    component: Any = entry.component()
-    return Found(entry, tuple(kit(component, profile=profile)))
+    with calling(f"{entry.kind} {entry.name}: made with its defaults"):
+        component: Any = entry.component()
+        return Found(entry, tuple(kit(component, profile=profile)))
+
+
+def check_components(
+    found: Sequence[Found], *, expected_failures: Mapping[str, str] | None = None
+) -> Iterator[tuple[Found, Report]]:
+    """The report of each component that has checks, as soon as it is there.
+
+    ``expected_failures`` are reasons by rule, ``EW-G15``, for every component that has it, or by component and rule,
+    ``my_operator:EW-G15``.
+
+    Raises:
+        UsageError: a component or a rule that is not there, or no reason.
+    """
+    expected = [_expected_of(each, expected_failures or {}) for each in found]
+    _see_that_each_is_used(expected_failures or {}, found)
+    for each, reasons in zip(found, expected, strict=True):
+        if each.checks:
+            try:
+                yield each, run_checks(each.checks, expected_failures=reasons, on_fail=None, callback=None)
+            finally:
+                forget()
+
+
+def _expected_of(found: Found, expected: Mapping[str, str]) -> dict[str, str]:
+    """The reasons that are for a component, by the plain ids of its rules."""
+    rules, reasons = {each.rule.id for each in found.checks}, {}
+    for name, reason in expected.items():
+        component, _, rule = name.rpartition(":")
+        if component in ("", found.entry.name) and (plain := rule.removeprefix("EW-")) in rules:
+            reasons[plain] = reason
+    return reasons
+
+
+def _see_that_each_is_used(expected: Mapping[str, str], found: Sequence[Found]) -> None:
+    checked = [each for each in found if each.checks]
+    for name in expected:
+        component, _, rule = name.rpartition(":")
+        names = {each.entry.name for each in checked}
+        if component and component not in names:
+            raise UsageError(
+                f"expected failure {name}: no component {component!r} is checked.{did_you_mean(component, names)}"
+            )
+        mine = [each for each in checked if component in ("", each.entry.name)]
+        known = {f"EW-{check.rule.id}" for each in mine for check in each.checks}
+        if f"EW-{rule.removeprefix('EW-')}" not in known:
+            raise UsageError(f"expected failure {name}: there is no such rule.{did_you_mean(rule, known)}")

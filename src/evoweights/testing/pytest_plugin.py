@@ -62,12 +62,15 @@ class Conformance(pytest.Collector):
     def collect(self) -> Iterator[ConformanceItem]:
         """An item for each rule and component, and one for each component that has no checks."""
         from evoweights.errors import EvoweightsError
-        from evoweights.testing.plugin_kit import plugin_components
+        from evoweights.testing.requirements import need_hypothesis
 
         requests: list[str] = self.config.getoption("--evoweights-plugin") or []
         profile: str = self.config.getoption("--evoweights-profile") or "default"
         folder = self.config.invocation_params.dir
         try:
+            need_hypothesis()
+            from evoweights.testing.plugin_kit import plugin_components
+
             components = plugin_components(requests, folder=folder, profile=profile)
         except EvoweightsError as error:
             raise pytest.UsageError(str(error)) from error

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from evoweights.errors import PluginError
@@ -54,21 +55,25 @@ class Report:
         """How many rules have this status."""
         return sum(each.status == status for each in self.results)
 
-    def to_json(self) -> str:
-        """Everything, with the versions of what it ran on."""
+    def values(self) -> dict[str, Any]:
+        """Everything as plain values, with the versions of what it ran on."""
         packages = ("evoweights", "torch", "numba", "triton", "hypothesis")
         versions = {name: found for name in packages if (found := _version(name))}
-        values: dict[str, Any] = asdict(self) | {"is_conforming": self.is_conforming, "versions": versions}
-        return json.dumps(values, indent=2)
+        return asdict(self) | {"is_conforming": self.is_conforming, "versions": versions}
+
+    def to_json(self) -> str:
+        """The same as JSON."""
+        return json.dumps(self.values(), indent=2)
 
     def table(self) -> Table:
         """For rich: a line a rule."""
         told = ", ".join(f"{self.count(each)} {each}" for each in STYLES if self.count(each))
-        table = Table(title=f"{self.component}: contract {self.contract}, profile {self.profile}: {told}")
+        table = Table(title=f"{escape(self.component)}: contract {self.contract}, profile {self.profile}: {told}")
         for column in ("id", "status", "rule, or why not"):
             table.add_column(column, overflow="fold")
         for each in self.results:
-            table.add_row(f"EW-{each.id}", f"[{STYLES[each.status]}]{each.status}", each.reason or each.rule)
+            status = f"[{STYLES[each.status]}]{each.status}"
+            table.add_row(f"EW-{each.id}", status, escape(each.reason or each.rule))
         return table
 
     def __str__(self) -> str:

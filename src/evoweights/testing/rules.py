@@ -2,16 +2,41 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from evoweights.operators import GeneOperator, PairOperator, TensorOperator
+from evoweights.operators import GeneOperator, PairOperator
 from evoweights.traits import Traits
 
-Applies = Callable[[Any], str]
-"""Why a rule does not apply to a component; empty if it does."""
-
 Body = Callable[..., None]
-"""A check: takes the component, the backend and a draw, or what its kind of component is checked on."""
+"""A check: takes the component and what its kind of component is checked on, such as the backend and a draw."""
+
+
+class Level(StrEnum):
+    """How closely two results are compared."""
+
+    EXACT = "exact"
+    """A property that is there or not; nothing is measured."""
+    BITWISE = "bitwise"
+    """Byte for byte: NaN equals NaN, and -0 differs from 0."""
+    ROUNDING = "rounding"
+    """To a few units in the last place of what a result is made of."""
+    STATISTICAL = "statistical"
+    """To five standard deviations, always on the same seeds."""
+    BOUND = "bound"
+    """At most so much."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Whom a rule holds for, in words and as a function; called, it says why the rule does not apply, or nothing."""
+
+    words: str
+    why_not: Callable[[Any], str]
+
+    def __call__(self, component: object) -> str:
+        """Why the rule does not apply to the component; empty if it does."""
+        return self.why_not(component)
 
 
 @dataclass(frozen=True)
@@ -23,12 +48,13 @@ class Rule:
 
     id: str
     body: Body
-    applies: Applies
+    applies: Condition
+    level: Level
     most: int | None = None
 
     @property
     def name(self) -> str:
-        """What a report calls it beside its id."""
+        """The name of its check."""
         return self.body.__name__
 
     @property
@@ -42,25 +68,29 @@ class Rule:
         self.body(*case)
 
 
-def rule(id: str, applies: Applies, *, most: int | None = None) -> Callable[[Body], Rule]:
-    """Make a rule of a check."""
-    return lambda body: Rule(id, body, applies, most)
+def rule(
+    id: str, applies: Condition, *, most: int | None = None, level: Level = Level.BITWISE
+) -> Callable[[Body], Rule]:
+    """Make a rule of a check, whose docstring is ``ID: what it demands``."""
+    return lambda body: Rule(id, body, applies, level, most)
 
 
+def condition(words: str) -> Callable[[Callable[[Any], str]], Condition]:
+    """Make a condition of a function that gives the reason why a rule does not apply."""
+    return lambda why_not: Condition(words, why_not)
+
+
+@condition("all")
 def always(component: object) -> str:
     """Holds for every component of its kind."""
     del component  # unused: nothing is asked of it
     return ""
 
 
+@condition("gene kernels")
 def gene_operator(operator: PairOperator) -> str:
     """Holds for gene kernels."""
     return "" if isinstance(operator, GeneOperator) else "no gene kernel"
-
-
-def tensor_operator(operator: PairOperator) -> str:
-    """Holds for operators in plain torch."""
-    return "" if isinstance(operator, TensorOperator) else "no operator in plain torch"
 
 
 def traits_of(component: object) -> Traits:
@@ -68,7 +98,7 @@ def traits_of(component: object) -> Traits:
     return getattr(component, "traits", Traits())
 
 
-def claims(*names: str, kind: str = "") -> Applies:
+def claims(*names: str, kind: str = "") -> Condition:
     """Holds for components with all of these claims, of that kind if one is given."""
 
     def missing(component: object) -> str:
@@ -80,14 +110,16 @@ def claims(*names: str, kind: str = "") -> Applies:
                 return f"does not claim {name}" if getattr(traits, name) is None else f"claims not to be {name}"
         return ""
 
-    return missing
+    told = " and ".join(names)
+    return Condition(f"kind {kind} with {told}" if kind else told, missing)
 
 
-def both(*conditions: Applies) -> Applies:
+def both(*conditions: Condition) -> Condition:
     """Holds where each of the conditions does."""
-    return lambda component: next((reason for each in conditions if (reason := each(component))), "")
+    words = ", ".join(each.words for each in conditions)
+    return Condition(words, lambda component: next((why for each in conditions if (why := each(component))), ""))
 
 
-def named(operator: PairOperator, **values: float) -> dict[str, float]:
-    """Values by trait as settings of the operator: ``share=0.5`` is ``rate=0.5`` where ``traits.share`` is ``rate``."""
-    return {getattr(operator.traits, trait): value for trait, value in values.items()}
+def named(component: object, **values: float) -> dict[str, float]:
+    """Values by trait as settings of the component: ``share=0.5`` is ``rate=0.5`` where ``traits.share`` is ``rate``."""
+    return {getattr(traits_of(component), trait): value for trait, value in values.items()}

@@ -1,5 +1,7 @@
 """Hypothesis strategies: awkward sizes, extreme numbers, layouts, modules and fitness lists."""
 
+import functools
+import zlib
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -32,6 +34,20 @@ def genes_of(seed: int | Sequence[int], count: int, dtype: torch.dtype, *, extre
     table = extremes(dtype)
     picked = table[torch.from_numpy(drawn.integers(0, len(table), count))]
     return torch.where(torch.from_numpy(drawn.random(count) < extreme_share), picked, values)
+
+
+@functools.cache
+def _table(dtype: torch.dtype, extreme_share: float) -> Tensor:
+    return genes_of(1, 2**17, dtype, extreme_share=extreme_share)
+
+
+def genes_from_table(seed: Sequence[int], count: int, dtype: torch.dtype, *, extreme_share: float) -> Tensor:
+    """Genes like those of ``genes_of``, cut out of a table that is made once: for checks that need many."""
+    table = _table(dtype, extreme_share)
+    if count >= len(table):
+        return genes_of(seed, count, dtype, extreme_share=extreme_share)
+    start = zlib.crc32(repr(list(seed)).encode()) % (len(table) - count)
+    return table[start : start + count].clone()
 
 
 seeds = st.integers(0, 2**64 - 1)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from hypothesis import strategies as st
 
 from evoweights.task import TaskSettings
+from evoweights.testing.cases import Cases
 from evoweights.testing.checking import Callback, Check, checks_of, run_checks
 from evoweights.testing.checks.task import TASK_RULES
 from evoweights.testing.report import Report
@@ -13,7 +14,7 @@ from evoweights.testing.task_ground import Opened
 
 def task_checks(task: TaskSettings, *, profile: str = "default") -> Iterator[Check]:
     """A check for every rule of tasks, on the task as its settings open it: give it a small model and few data."""
-    cases = st.tuples(st.just(Opened(task)), st.integers(0, 2**32 - 1))
+    cases = Cases(st.tuples(st.just(Opened(task)), st.integers(0, 2**32 - 1)))
     yield from checks_of(TASK_RULES, task, task.name, cases, profile)
 
 

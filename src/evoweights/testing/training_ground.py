@@ -16,7 +16,7 @@ from evoweights.mounted import Blueprint, Mounted
 from evoweights.seeds import Noise
 from evoweights.testing.grounds import awkward_layout, genes
 from evoweights.testing.populations import CPU
-from evoweights.testing.strategies import genes_of
+from evoweights.testing.strategies import genes_from_table
 
 
 @dataclass
@@ -47,7 +47,9 @@ class Slopes:
         total = torch.zeros(())
         for number, each in enumerate(mounted.module.parameters()):
             if each.requires_grad:
-                slope = genes_of([batch, number], each.numel(), torch.float32, extreme_share=0.0).view(each.shape)
+                slope = genes_from_table([batch, number], each.numel(), torch.float32, extreme_share=0.0).view(
+                    each.shape
+                )
                 total = total + (each.float() * slope).sum()
         return total * self.factor
 
@@ -69,7 +71,7 @@ def mounted_on(improver: Improver, layout: Layout, *, seed: int = 1) -> Mounted:
     """A module with a parameter for every segment of the layout; embeddings are shared between individuals."""
     module = nn.ParameterDict()
     for number, each in enumerate(layout.segments):
-        values = genes_of([seed, number], each.count, layout.dtype, extreme_share=0.0).view(each.shape)
+        values = genes_from_table([seed, number], each.count, layout.dtype, extreme_share=0.0).view(each.shape)
         module[f"p{number}_{each.role}"] = nn.Parameter(values, requires_grad=each.role != "frozen")
     blueprint = Blueprint(module, 1, initialise=lambda row: None, is_shared=lambda name: name.endswith("embedding"))
     return mount_blueprint(blueprint, CPU, improvers=[improver])

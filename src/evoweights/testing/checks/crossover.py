@@ -15,22 +15,25 @@ from evoweights.testing.checks.shared import (
     whole_numbers,
 )
 from evoweights.testing.grounds import Draw, outcome, settled, with_settings
+from evoweights.testing.holding import further_parents
 from evoweights.testing.populations import bits, flat_layout, move, share_z, vary_
-from evoweights.testing.rules import both, claims, named, rule
+from evoweights.testing.rules import Level, both, claims, condition, named, rule
 
 N = 2**16
 
 
+@condition("kinds other than swarm")
 def _no_swarm(operator: PairOperator) -> str:
     return "is a swarm: see P" if operator.traits.kind == "swarm" else ""
 
 
 @rule("X01", claims("copies"))
 def whose(operator: PairOperator, backend: str, draw: Draw) -> None:
-    """X01: every gene is the individual's own or its source's at that place, byte for byte."""
+    """X01: every gene is the individual's own or a parent's at that place, byte for byte."""
     before, after = settled(operator, draw), outcome(operator, draw, backend)
-    child, own, other = (whole_numbers(each) for each in (after.row(1), before.row(1), before.row(0)))
-    assert bool(((child == own) | (child == other)).all()), "a gene is neither parent's"
+    child = whole_numbers(after.row(1))
+    taken = [child == whole_numbers(before.row(row)) for row in (0, 1, *further_parents(operator))]
+    assert bool(torch.stack(taken).any(0).all()), "a gene is no parent's"
 
 
 @rule("X02", claims("share"), most=30)
@@ -68,7 +71,7 @@ def _taken(operator: PairOperator, count: int, seed: int, backend: str) -> Tenso
     return move(operator, torch.zeros(shape), torch.ones(shape), seed=seed, backend=backend).genes.double()
 
 
-@rule("X05", claims("share", "copies"), most=1)
+@rule("X05", claims("share", "copies"), most=1, level=Level.STATISTICAL)
 def share(operator: PairOperator, backend: str, draw: Draw) -> None:
     """X05: the share of genes from the source is the one that is set, to 5 standard deviations."""
     for wanted in (0.25, 0.6):
@@ -82,7 +85,7 @@ def share(operator: PairOperator, backend: str, draw: Draw) -> None:
             assert abs(float(means.mean()) - wanted) < 5 * error, f"share {wanted} took {float(means.mean()):.4f}"
 
 
-@rule("X05-spread", claims("share", "copies", "gene_wise"), most=1)
+@rule("X05-spread", claims("share", "copies", "gene_wise"), most=1, level=Level.STATISTICAL)
 def spread(operator: PairOperator, backend: str, draw: Draw) -> None:
     """X05: genes are taken one by one: counts in blocks of any size are binomial, and no place is preferred."""
     there = with_settings(operator, **named(operator, share=0.5))
@@ -97,7 +100,7 @@ def spread(operator: PairOperator, backend: str, draw: Draw) -> None:
         assert abs(share_z(agree, N - distance, 0.5)) < 5, f"genes {distance} apart are taken together"
 
 
-@rule("X06", claims("points", "copies"), most=3)
+@rule("X06", claims("points", "copies"), most=3, level=Level.STATISTICAL)
 def points(operator: PairOperator, backend: str, draw: Draw) -> None:
     """X06: along a tensor the parent changes at most as often as is set, at places that are all as likely."""
     most = int(getattr(operator, operator.traits.points or ""))
@@ -114,18 +117,21 @@ def points(operator: PairOperator, backend: str, draw: Draw) -> None:
         assert abs(share_z(hits, len(places), 0.25)) < 5, "some places are preferred"
 
 
-@rule("X07", claims("convex"), most=50)
+@rule("X07", claims("convex"), most=50, level=Level.EXACT)
 def between(operator: PairOperator, backend: str, draw: Draw) -> None:
-    """X07: every gene lies between those of the two parents, at whatever share, rounded or not."""
+    """X07: every gene lies between those of the parents, at whatever share, rounded or not."""
     before, after = settled(operator, draw), settled(operator, draw)
+    for population in (before, after):  # where the parents are one, between them is a single number
+        population.row(0)[::2] = population.row(1)[::2]
     vary_(after, at_some_share(operator, draw), seed=draw.seed, backend=backend)
     for segment in draw.layout.scope("all"):
-        child, own, other = (segment.view(each) for each in (after.row(1), before.row(1), before.row(0)))
-        assert bool((child >= torch.minimum(own, other)).all()), f"below both parents in {segment.name}"
-        assert bool((child <= torch.maximum(own, other)).all()), f"above both parents in {segment.name}"
+        child = segment.view(after.row(1))
+        given = torch.stack([segment.view(before.row(row)) for row in (0, 1, *further_parents(operator))])
+        assert bool((child >= given.amin(0)).all()), f"below all parents in {segment.name}"
+        assert bool((child <= given.amax(0)).all()), f"above all parents in {segment.name}"
 
 
-@rule("X07-monotone", claims("convex", "share"), most=20)
+@rule("X07-monotone", claims("convex", "share"), most=20, level=Level.EXACT)
 def monotone(operator: PairOperator, backend: str, draw: Draw) -> None:
     """X07: a larger share never takes a gene further from the source's."""
     draw = dataclasses.replace(draw, layout=flat_layout(1025), rows=2)
@@ -141,16 +147,36 @@ def monotone(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert bool(torch.where(forward, far >= near, far <= near).all()), "a larger share moves a gene back"
 
 
+@rule("X09", claims("difference"), most=10, level=Level.ROUNDING)
+def differences(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """X09: with a factor of 0 every gene is that of one parent, and twice the factor leads twice as far from there."""
+    draw = dataclasses.replace(draw, layout=flat_layout(1025), share=0.0)
+    made = []
+    for factor in (0.0, 0.25, 0.5):
+        population = settled(operator, draw)
+        there = with_settings(operator, **named(operator, difference=factor))
+        vary_(population, there, seed=draw.seed, backend=backend)
+        made.append(population.row(1)[:1025])
+    before = settled(operator, draw)
+    given = torch.stack([before.row(row)[:1025] for row in (0, 1, *further_parents(operator))])
+    whose = torch.stack([whole_numbers(made[0]) == whole_numbers(each) for each in given])
+    assert bool(whose.any(0).all()), "with a factor of 0 a gene is no parent's"
+    near, far = (each.double() - made[0].double() for each in made[1:])
+    slack = 8 * torch.finfo(torch.float32).eps * given.abs().amax(0).double()
+    assert bool(((far - 2 * near).abs() <= slack).all()), "twice the factor does not lead twice as far"
+    assert bool(near.any()), "the factor changes nothing"
+
+
 scaled = rule("X08", both(claims("homogeneous"), _no_swarm), most=20)(scales)
 """X08 for operators that are no swarm: factors."""
 
-shifted = rule("X08-shift", both(claims("translates"), _no_swarm), most=10)(shifts)
+shifted = rule("X08-shift", both(claims("translates"), _no_swarm), most=10, level=Level.ROUNDING)(shifts)
 """X08 for operators that are no swarm: constants."""
 
 by_itself = rule("G15-own", both(claims("gene_wise"), _no_swarm), most=10)(own_gene)
 """P07 for operators that are no swarm."""
 
 CROSSOVER_RULES = (
-    whose, ends, equal, exchanged, share, spread, points, between, monotone, scaled, shifted, by_itself,
+    whose, ends, equal, exchanged, share, spread, points, between, monotone, scaled, shifted, differences, by_itself,
 )  # fmt: skip
 """What holds for crossover, and for others that claim the like."""

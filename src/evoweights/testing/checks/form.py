@@ -7,9 +7,9 @@ import torch
 from evoweights.genome import Layout
 from evoweights.operators import GeneOperator, PairOperator
 from evoweights.population import Population
-from evoweights.testing.grounds import Draw, bound, outcome, settled, varied
+from evoweights.testing.grounds import Draw, bound, outcome, settled, varied, with_settings
 from evoweights.testing.populations import bits, contents, flat_layout, scene_of, vary_
-from evoweights.testing.rules import always, rule
+from evoweights.testing.rules import Level, always, rule
 from evoweights.testing.strategies import segments_of
 from evoweights_kernels import apply_
 
@@ -22,7 +22,7 @@ def _seen(population: Population) -> list[tuple[object, ...]]:
     ]
 
 
-@rule("G01", always)
+@rule("G01", always, level=Level.EXACT)
 def form(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G01: names, order, shapes, types, device and place in memory stay; the results are plain tensors without a graph."""
     population = settled(operator, draw)
@@ -76,7 +76,7 @@ def aliasing(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert all(individual.counters for individual in population.individuals[1:]), "counters are shared"
 
 
-@rule("G12", always, most=6)
+@rule("G12", always, most=6, level=Level.EXACT)
 def degenerate(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G12: empty tensors, single numbers, five dimensions, lone genes beyond a tile and no tensor at all are served."""
     dtype = draw.layout.dtype
@@ -114,3 +114,18 @@ def outside(operator: PairOperator, backend: str, draw: Draw) -> None:
             assert bits(tensor[mask]) == bits(was[mask]), f"{name} changed outside the tensors in scope"
         else:
             assert bits(tensor) == bits(was), f"{name} changed"
+
+
+@rule("X10", always, most=10)
+def elsewhere(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """X10: with one tensor in scope, all others keep every byte, and so does what is remembered of them."""
+    live = [each for each in draw.layout.segments if each.role != "frozen"]
+    if not live:
+        return
+    chosen = live[draw.seed % len(live)]
+    before, after = settled(operator, draw), varied(with_settings(operator, scope=chosen.name), draw, backend)
+    for name in ("weights", *(slot.name for slot in operator.slots)):
+        for segment in draw.layout.segments:
+            if segment is not chosen:
+                same = bits(segment.view(after.row(1, name))) == bits(segment.view(before.row(1, name)))
+                assert same, f"with {chosen.name} in scope, {name} of {segment.name} changed"

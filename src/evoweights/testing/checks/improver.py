@@ -13,7 +13,7 @@ from evoweights.population import Slot
 from evoweights.storage.formats import from_json, tensor_chunks, to_json
 from evoweights.testing.checks.repeating import draw_elsewhere, registrable, world
 from evoweights.testing.populations import bits
-from evoweights.testing.rules import both, rule
+from evoweights.testing.rules import Level, always, both, condition, rule
 from evoweights.testing.training_ground import (
     Ground,
     Reports,
@@ -26,6 +26,7 @@ from evoweights.testing.training_ground import (
 )
 
 
+@condition("improvers that work on the kit's module")
 def works_here(improver: Improver) -> str:
     """Holds for improvers that can work on the kit's module; others say what they need."""
     try:
@@ -47,7 +48,7 @@ def repeatable(improver: Improver, ground: Ground) -> None:
     assert made[0][1] != state_of(ground.mounted(improver)), "three steps change nothing"
 
 
-@rule("G06", works_here, most=3)
+@rule("G06", works_here, most=3, level=Level.EXACT)
 def quiet(improver: Improver, ground: Ground) -> None:
     """G06: no global generator is drawn from, and no setting of torch, numpy or the process changes."""
     mounted = ground.mounted(improver)
@@ -107,7 +108,7 @@ def remembered(improver: Improver, ground: Ground) -> None:
     assert state_of(other) == state_of(mounted), "what was saved is not all that the next steps depend on"
 
 
-@rule("G22", lambda component: "", most=1)
+@rule("G22", always, most=1, level=Level.EXACT)
 def built(improver: Improver, ground: Ground) -> None:
     """G22: it can be registered, is made from its settings, equals its like, and cannot be changed."""
     del ground  # unused: nothing is computed
@@ -128,7 +129,7 @@ def threads(improver: Improver, ground: Ground) -> None:
         assert list(pool.map(trained, range(4))) == alone
 
 
-@rule("A06", works_here, most=4)
+@rule("A06", works_here, most=4, level=Level.EXACT)
 def ill_losses(improver: Improver, ground: Ground) -> None:
     """A06: a loss that is NaN or infinite is refused with NonFiniteStep before anything is changed."""
     for factor in (math.nan, math.inf):
@@ -142,7 +143,7 @@ def ill_losses(improver: Improver, ground: Ground) -> None:
         raise AssertionError(f"a loss times {factor} was stepped on")
 
 
-@rule("A09", works_here, most=2)
+@rule("A09", works_here, most=2, level=Level.EXACT)
 def declared(improver: Improver, ground: Ground) -> None:
     """A09: all that a step leaves behind is in declared slots, counters and memory of its own name, none in the component."""
     assert all(isinstance(each, Slot) for each in improver.slots), "slots are not Slots"
@@ -157,6 +158,7 @@ def declared(improver: Improver, ground: Ground) -> None:
     assert not foreign, f"what it keeps does not begin with its name: {', '.join(foreign)}"
 
 
+@condition("improvers that replay")
 def _replays(improver: Improver) -> str:
     return "" if isinstance(improver, Replayable) else "cannot replay"
 

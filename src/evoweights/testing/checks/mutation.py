@@ -11,13 +11,16 @@ from evoweights.operators import GeneOperator, PairOperator
 from evoweights.testing.checks.shared import whole_numbers
 from evoweights.testing.grounds import Draw, is_random, settled, with_settings
 from evoweights.testing.populations import bits, flat_layout, mean_z, move, population_of, share_z, vary_
-from evoweights.testing.rules import both, claims, named, rule
-from evoweights.testing.strategies import segments_of
+from evoweights.testing.rules import Level, both, claims, condition, named, rule
+from evoweights.testing.strategies import genes_of, segments_of
 
 N = 2**16
 
 
+@condition("what draws a number for each gene")
 def _noisy(operator: PairOperator) -> str:
+    if operator.traits.rank:
+        return "claims rank: genes of a row share a factor"
     return "" if is_random(operator) else "is not stochastic"
 
 
@@ -31,6 +34,7 @@ def _mutated(operator: PairOperator, x: Tensor, draw: Draw, backend: str) -> Ten
     return move(operator, x, x.clone(), seed=draw.seed, backend=backend).genes
 
 
+@condition("rate or scale")
 def _rate_or_scale(operator: PairOperator) -> str:
     return "" if operator.traits.rate or operator.traits.scale else "claims neither rate nor scale"
 
@@ -61,7 +65,7 @@ def untouched(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert bits(small[still]) == bits(x[still]), "genes that a large scale leaves alone, a small one changes"
 
 
-@rule("M03", claims("rate", "scale"), most=1)
+@rule("M03", claims("rate", "scale"), most=1, level=Level.STATISTICAL)
 def touched(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M03: the share of touched genes is the rate, in the whole tensor and in every part of it."""
     for rate in (0.01, 0.25):
@@ -81,7 +85,7 @@ SURVIVAL = {
 """By law: the probability of lying above an edge of at least 0."""
 
 
-@rule("M04", claims("scale", "law"), most=1)
+@rule("M04", claims("scale", "law"), most=1, level=Level.STATISTICAL)
 def lawful(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M04: noise is centred, symmetric, of the law that is claimed, and its unit is the scale."""
     assert operator.traits.law in SURVIVAL, f"traits.law: {operator.traits.law!r} is none of {', '.join(SURVIVAL)}"
@@ -99,7 +103,7 @@ def lawful(operator: PairOperator, backend: str, draw: Draw) -> None:
         assert all(abs(each) < 5 for each in moments), f"moments are off by {moments} standard errors"
 
 
-@rule("M04-independent", both(claims("scale"), _noisy), most=1)
+@rule("M04-independent", both(claims("scale"), _noisy), most=1, level=Level.STATISTICAL)
 def independent(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M04: genes, tensors of one shape, individuals and generations get noise that has nothing to do with one another."""
     layout = Layout(segments_of([("matrix", (64, 64)), ("matrix", (64, 64))]), torch.float32)
@@ -119,13 +123,13 @@ def independent(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert worst < 5.5 / 64, f"noise that should be independent correlates by {worst:.3f}"
 
 
-@rule("M05", claims("scale"), most=10)
+@rule("M05", claims("scale"), most=10, level=Level.ROUNDING)
 def proportional(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M05: twice the scale is exactly twice the noise of the same seed, before it is rounded."""
     _multiplied(operator, backend, draw, 2.0)
 
 
-@rule("M06", claims("scale"), most=10)
+@rule("M06", claims("scale"), most=10, level=Level.ROUNDING)
 def mirrored(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M06: the scale with the other sign is the same noise with the other sign."""
     _multiplied(operator, backend, draw, -1.0)
@@ -143,7 +147,19 @@ def _multiplied(operator: PairOperator, backend: str, draw: Draw, factor: float)
         )
 
 
-@rule("M08", claims("scale", "law"), most=1)
+@rule("M07", claims("scale", "translates"), most=10, level=Level.ROUNDING)
+def undone(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """M07: the same noise with the other sign leads back, to rounding: what needs every bit keeps the weights themselves."""
+    x = genes_of(draw.seed % 2**32, 1025, torch.float32, extreme_share=0.0)
+    there, back = (_set(operator, scale=scale, rate=0.5) for scale in (0.25, -0.25))
+    changed = _mutated(there, x, draw, backend)
+    again = _mutated(back, changed, draw, backend)
+    slack = 4 * torch.finfo(torch.float32).eps * (x.abs() + changed.abs())
+    off = (again - x).abs() - slack
+    assert bool((off <= 0).all()), f"back and forth leads {float(off.max()):.3g} away"
+
+
+@rule("M08", claims("scale", "law"), most=1, level=Level.STATISTICAL)
 def realised(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M08: bfloat16 weights get the noise that is asked for, unbiased, and not what is left of it after rounding."""
     scale = 0.004 if isinstance(operator, GeneOperator) else 0.05
@@ -158,7 +174,7 @@ def realised(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert abs(mean_z(noise, 0.0)) < 5, f"its mean is {float(noise.mean()):.2g}"
 
 
-@rule("M10", claims("reach"), most=30)
+@rule("M10", claims("reach"), most=30, level=Level.BOUND)
 def bounded(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M10: no gene changes by more than the reach that is set."""
     reach = float(getattr(operator, operator.traits.reach or ""))
@@ -173,7 +189,23 @@ def bounded(operator: PairOperator, backend: str, draw: Draw) -> None:
     )
 
 
+@rule("M11", claims("scale", "rank"), most=1, level=Level.STATISTICAL)
+def low_rank(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """M11: the noise of a matrix has at most the rank that is set, and its numbers have the scale for standard deviation."""
+
+    for rank in (1, 3):
+        there = with_settings(_set(operator, scale=0.5), **named(operator, rank=rank))
+        noise = _mutated(there, torch.zeros(512, 256), draw, backend).double()
+        sizes = torch.linalg.svdvals(noise)
+        assert float(sizes[rank]) <= 1e-5 * float(sizes[0]), f"the noise has more than rank {rank}"
+        # A row and a column share a factor, so that there are far fewer free numbers than genes.
+        square = float(noise.square().mean()) / 0.25
+        assert abs(square - 1) < 5 * (2 / rank * (1 / 512 + 1 / 256)) ** 0.5, (
+            f"its standard deviation is {square**0.5:.3f} times the scale"
+        )
+
+
 MUTATION_RULES = (
-    switched_off, untouched, touched, lawful, independent, proportional, mirrored, realised, bounded,
+    switched_off, untouched, touched, lawful, independent, proportional, mirrored, undone, realised, bounded, low_rank,
 )  # fmt: skip
 """What holds for mutation, and for others that claim the like."""

@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.overrides import TorchFunctionMode
 
 from evoweights.operators import GeneOperator, PairOperator, TensorOperator
 from evoweights.seeds import Noise
+from evoweights.testing.checks.watching import Watching
 from evoweights.testing.grounds import Draw, bound, outcome, settled, unguarded, varied, with_settings
 from evoweights.testing.populations import bits, contents, flat_layout, mean_z, mixed_layout, vary_
-from evoweights.testing.rules import always, gene_operator, rule
+from evoweights.testing.rules import Level, always, condition, gene_operator, rule
 from evoweights_kernels import Call, Chance, Gene, Scalar, State, TileScalar, Uniform, apply_, noise
 from evoweights_kernels.body import Argument
 from evoweights_kernels.constants import TILE
@@ -20,7 +21,7 @@ from evoweights_kernels.scalars import to_float32
 from evoweights_kernels.storage import round_to_bfloat16
 
 
-@rule("G14", always)
+@rule("G14", always, level=Level.EXACT)
 def finite(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G14: moderate genes stay finite; extreme ones never become NaN."""
     if draw.share == 0.0:
@@ -30,6 +31,7 @@ def finite(operator: PairOperator, backend: str, draw: Draw) -> None:
         assert not made.isnan().any(), "NaN from finite genes"
 
 
+@condition("gene kernels, or gene_wise")
 def _by_gene(operator: PairOperator) -> str:
     return "" if isinstance(operator, GeneOperator) or operator.traits.gene_wise else "does not claim gene_wise"
 
@@ -52,7 +54,7 @@ def contained(operator: PairOperator, backend: str, draw: Draw) -> None:
             assert bits(made[~where]) == bits(clean[~where]), "a NaN changed other genes"
 
 
-@rule("G17", gene_operator, most=20)
+@rule("G17", gene_operator, most=20, level=Level.ROUNDING)
 def exact(operator: GeneOperator, backend: str, draw: Draw) -> None:
     """G17: float32 results are those of float64 to a few ulp of what they are made of."""
     layout = dataclasses.replace(draw.layout, dtype=torch.float32)
@@ -99,7 +101,7 @@ def _drawn(call: Call, argument: Argument, draw: Draw) -> Tensor:
     return drawn(draw.seed, stream, count, bits=width).double()
 
 
-@rule("G17-rounding", gene_operator, most=3)
+@rule("G17-rounding", gene_operator, most=3, level=Level.ROUNDING)
 def rounded(operator: GeneOperator, backend: str, draw: Draw) -> None:
     """G17: bfloat16 is float32 rounded at the end, to nearest or, without bias, to one of the two neighbours."""
     draw = dataclasses.replace(draw, share=0.0, layout=flat_layout(8192, torch.bfloat16))
@@ -127,7 +129,7 @@ def targets(operator: GeneOperator, backend: str, draw: Draw) -> None:
     assert contents(outcome(operator, draw, backend)) == contents(varied(operator, draw, "reference"))
 
 
-class WaitingForbidden(TorchDispatchMode):
+class WaitingForbidden(Watching):
     """Raises where a value is looked at, which on an accelerator waits for all the work before it."""
 
     BANNED = ("_local_scalar_dense", "nonzero", "masked_select", "item", "is_nonzero", "unique", "equal")
@@ -142,7 +144,16 @@ class WaitingForbidden(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@rule("G19", always, most=1)
+class FetchingForbidden(TorchFunctionMode):
+    """Raises where tensors are taken to the host, of which the operations of torch that run on the host know nothing."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(func, "__name__", "")
+        assert name not in ("numpy", "tolist", "__array__", "cpu"), f"{name}() waits for the device"
+        return func(*args, **(kwargs or {}))
+
+
+@rule("G19", always, most=1, level=Level.EXACT)
 def waiting(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G19: nothing looks at a number of the population on the way, and no shape depends on one."""
     dtype = draw.layout.dtype
@@ -150,13 +161,14 @@ def waiting(operator: PairOperator, backend: str, draw: Draw) -> None:
         population = settled(operator, dataclasses.replace(draw, layout=flat_layout(4 * TILE, dtype)))
         with WaitingForbidden():
             apply_([bound(operator, population, draw)], seed=draw.seed, backend=backend)
-    layout = mixed_layout(dtype)
-    with FakeTensorMode(), WaitingForbidden():
-        target, source = (torch.empty(layout.size, dtype=dtype) for _ in range(2))
-        if isinstance(operator, GeneOperator):
-            operator.tile_scalars(layout, target)
-            kinds = [torch.bool if each.role is Chance else torch.float32 for each in operator.kernel.arguments]
-            operator.kernel.function(*(torch.empty(TILE, dtype=kind) for kind in kinds))
-        elif isinstance(operator, TensorOperator):
-            named = [{each.name: each.view(genes) for each in layout.segments} for genes in (target, source)]
+    if isinstance(operator, GeneOperator):
+        layout = mixed_layout(dtype)
+        kinds = [torch.bool if each.role is Chance else torch.float32 for each in operator.kernel.arguments]
+        with WaitingForbidden(), FetchingForbidden():
+            operator.tile_scalars(layout, torch.zeros(layout.size, dtype=dtype))
+            operator.kernel.function(*(torch.zeros(TILE, dtype=kind) for kind in kinds))
+    elif isinstance(operator, TensorOperator):
+        with FakeTensorMode(), WaitingForbidden():
+            target, source = (torch.empty(draw.layout.size, dtype=dtype) for _ in range(2))
+            named = [{each.name: each.view(genes) for each in draw.layout.segments} for genes in (target, source)]
             operator.rewrite(named[0], named[1], Noise(draw.seed))

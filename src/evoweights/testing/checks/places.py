@@ -9,8 +9,9 @@ from evoweights.genome import Layout, Segment
 from evoweights.operators import GeneOperator, PairOperator, TensorOperator
 from evoweights.seeds import Noise
 from evoweights.testing.grounds import Draw, bound, genes, is_random, outcome, settled, varied, with_settings
+from evoweights.testing.holding import further_parents
 from evoweights.testing.populations import bits, contents, flat_layout, scene_of, vary_
-from evoweights.testing.rules import always, gene_operator, rule
+from evoweights.testing.rules import always, condition, gene_operator, rule
 from evoweights.variation import Named, vary
 from evoweights_kernels import Call, Gene, apply_, gene_kernel
 from evoweights_kernels.constants import TILE
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+@condition("gene kernels, or tensor_wise, or gene_wise")
 def _by_tensor(operator: PairOperator) -> str:
     traits = operator.traits
     if isinstance(operator, GeneOperator) or traits.tensor_wise or traits.gene_wise:
@@ -60,6 +62,7 @@ def shards(operator: GeneOperator, backend: str, draw: Draw) -> None:
         assert contents(whole) == contents(parts), f"{size} genes in parts become something else"
 
 
+@condition("what draws no numbers")
 def _deterministic(operator: PairOperator) -> str:
     return "is stochastic" if is_random(operator) else ""
 
@@ -84,6 +87,7 @@ def ordered(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert genes(turned.layout, turned.row(1)) == genes(draw.layout, origin.row(1))
 
 
+@condition("gene kernels; others that draw no numbers")
 def _no_named_noise(operator: PairOperator) -> str:
     if isinstance(operator, GeneOperator) or not is_random(operator):
         return ""
@@ -154,14 +158,15 @@ def neutral(operator: PairOperator, backend: str, draw: Draw) -> None:
 
 @rule("G25", always, most=50)
 def alone(operator: PairOperator, backend: str, draw: Draw) -> None:
-    """G25: what becomes of an individual depends on itself, its row and its source alone."""
+    """G25: what becomes of an individual depends on itself, its row and its parents alone."""
     usual = outcome(operator, draw, backend)
     crowd = settled(operator, dataclasses.replace(draw, rows=draw.rows + 1))
-    for row in range(2, draw.rows):
+    parents = further_parents(operator)
+    for row in sorted({*range(2, draw.rows)} - {*parents}):
         crowd.restore(row, crowd.tensors(draw.rows))
     vary_(crowd, operator, seed=draw.seed, backend=backend)
     assert contents(crowd)[1] == contents(usual)[1], "others in the population decide"
-    if is_random(operator):
+    if is_random(operator) or parents:
         return
     turned = settled(operator, draw)
     order = (draw.rows - 1, *range(draw.rows - 1))

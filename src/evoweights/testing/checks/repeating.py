@@ -17,7 +17,7 @@ from evoweights.operators import GeneOperator, PairOperator
 from evoweights.storage.formats import from_json, tensor_chunks, to_json
 from evoweights.testing.grounds import Draw, is_random, outcome, settled, varied, with_settings
 from evoweights.testing.populations import bits, contents, flat_layout, vary_
-from evoweights.testing.rules import always, named, rule
+from evoweights.testing.rules import Level, always, condition, named, rule, traits_of
 
 
 def draw_elsewhere() -> None:
@@ -35,17 +35,18 @@ def repeatable(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert contents(varied(operator, draw, backend)) == once, "the second time made something else"
 
 
+@condition("gene kernels; stochastic, true or false")
 def _knows_of_chance(operator: PairOperator) -> str:
     known = isinstance(operator, GeneOperator) or operator.traits.stochastic is not None
     return "" if known else "does not say whether it is stochastic"
 
 
-@rule("G05", _knows_of_chance, most=3)
+@rule("G05", _knows_of_chance, most=3, level=Level.EXACT)
 def seeded(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G05: another seed gives another child if the operator is stochastic, and the same child if it is not."""
     told = operator.traits.stochastic
     assert told is None or told == is_random(operator), f"claims stochastic={told}; its kernel draws otherwise"
-    large = dataclasses.replace(draw, layout=flat_layout(2**13), share=0.0, rows=2)
+    large = dataclasses.replace(draw, layout=flat_layout(2**13), share=0.0)
     halfway = {trait: 0.5 for trait in ("share", "rate") if getattr(operator.traits, trait)}
     there, made = with_settings(operator, **named(operator, **halfway)), []
     for seed in (1, 2):
@@ -69,7 +70,7 @@ def world() -> tuple[object, ...]:
     )  # fmt: skip
 
 
-@rule("G06", always, most=10)
+@rule("G06", always, most=10, level=Level.EXACT)
 def quiet(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G06: no global generator is drawn from, and no setting of torch, numpy or the process changes."""
     draw = dataclasses.replace(draw, rows=2)
@@ -101,7 +102,8 @@ def remembered(operator: PairOperator, backend: str, draw: Draw) -> None:
 
 
 def registrable(kind: str, component: Any) -> None:
-    """Raise unless a component of a kind can be registered, equals its like, and cannot be changed."""
+    """Raise unless a component of a kind can be registered, equals its like, and cannot be changed; or if it claims what it
+    has no setting for."""
     catalog = Catalog()
     registrar = catalog.registrar("conformance")
     for each in dataclasses.fields(component):
@@ -116,19 +118,18 @@ def registrable(kind: str, component: Any) -> None:
         except dataclasses.FrozenInstanceError:
             continue
         raise AssertionError("its settings can be changed after it was made")
-
-
-@rule("G22", always, most=1)
-def built(operator: PairOperator, backend: str, draw: Draw) -> None:
-    """G22: it can be registered, is made from its settings, equals its like, cannot be changed, and its traits name settings
-    it has."""
-    del backend, draw  # unused: nothing is computed
-    registrable("operator", operator)
-    known = [each.name for each in dataclasses.fields(operator)]
-    for each in dataclasses.fields(operator.traits):
-        told = getattr(operator.traits, each.name)
+    known, traits = [each.name for each in dataclasses.fields(component)], traits_of(component)
+    for each in dataclasses.fields(traits):
+        told = getattr(traits, each.name)
         if isinstance(told, str) and each.name not in ("kind", "law"):
             assert told in known, f"traits.{each.name} names {told!r}, which is no setting: {', '.join(known)}"
+
+
+@rule("G22", always, most=1, level=Level.EXACT)
+def built(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """G22: it can be registered, equals its like, cannot be changed, and its traits name settings that it has."""
+    del backend, draw  # unused: nothing is computed
+    registrable("operator", operator)
 
 
 @rule("G23", always, most=3)

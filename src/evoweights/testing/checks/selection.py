@@ -1,5 +1,6 @@
 """What holds for selections: who may take whose place."""
 
+import dataclasses
 import math
 from collections import Counter
 from typing import TypeAlias
@@ -7,12 +8,13 @@ from typing import TypeAlias
 from evoweights.operators import Selection
 from evoweights.seeds import Noise
 from evoweights.testing.checks.repeating import draw_elsewhere, registrable, world
-from evoweights.testing.rules import always, claims, rule
+from evoweights.testing.populations import share_z
+from evoweights.testing.rules import Level, always, claims, named, rule, traits_of
 
 Losses: TypeAlias = list[float]
 
 
-@rule("L02", always)
+@rule("L02", always, level=Level.EXACT)
 def existing(selection: Selection, losses: Losses, noise: Noise) -> None:
     """L02: every row is given one of the rows there are."""
     chosen = list(selection.choose(losses, noise))
@@ -37,7 +39,7 @@ def inputs(selection: Selection, losses: Losses, noise: Noise) -> None:
     assert repr(selection) == own, "its settings changed"
 
 
-@rule("G06", always, most=10)
+@rule("G06", always, most=10, level=Level.EXACT)
 def quiet(selection: Selection, losses: Losses, noise: Noise) -> None:
     """G06: no global generator is drawn from, and no setting of torch, numpy or the process changes."""
     selection.choose(losses, noise)
@@ -47,14 +49,14 @@ def quiet(selection: Selection, losses: Losses, noise: Noise) -> None:
     assert world() == before, "something global was drawn from or changed"
 
 
-@rule("G22", always, most=1)
+@rule("G22", always, most=1, level=Level.EXACT)
 def built(selection: Selection, losses: Losses, noise: Noise) -> None:
     """G22: it can be registered, is made from its settings, equals its like, and cannot be changed."""
     del losses, noise  # unused: nothing is chosen
     registrable("select", selection)
 
 
-@rule("L01", claims("elitist"))
+@rule("L01", claims("elitist"), level=Level.EXACT)
 def best_stays(selection: Selection, losses: Losses, noise: Noise) -> None:
     """L01: the lowest loss that is known is still there afterwards."""
     known = [each for each in losses if not math.isnan(each)]
@@ -62,14 +64,14 @@ def best_stays(selection: Selection, losses: Losses, noise: Noise) -> None:
     assert not known or min(known) in after, f"{min(known)} is lost: {losses} became {after}"
 
 
-@rule("L04", always)
+@rule("L04", always, level=Level.EXACT)
 def unknown_never_wins(selection: Selection, losses: Losses, noise: Noise) -> None:
     """L04: an unknown or failed individual, whose loss is NaN, never takes another's place."""
     for row, source in enumerate(selection.choose(losses, noise)):
         assert source == row or not math.isnan(losses[source]), f"row {row} is given row {source}, whose loss is NaN"
 
 
-@rule("L04-unknown", always, most=20)
+@rule("L04-unknown", always, most=20, level=Level.EXACT)
 def all_unknown(selection: Selection, losses: Losses, noise: Noise) -> None:
     """L04: where no loss is known, everyone stays."""
     assert list(selection.choose([math.nan] * len(losses), noise)) == list(range(len(losses)))
@@ -89,7 +91,7 @@ def only_the_order(selection: Selection, losses: Losses, noise: Noise) -> None:
         assert list(selection.choose(other, noise)) == expected, "the size of the losses counts"
 
 
-@rule("L03", claims("equivariant"), most=1)
+@rule("L03", claims("equivariant"), most=1, level=Level.STATISTICAL)
 def any_rows(selection: Selection, losses: Losses, noise: Noise) -> None:
     """L03: how often the individual of one rank takes the place of that of another does not depend on their rows."""
     values, order, rounds = [3.0, 0.0, 1.0, 4.0, 2.0], [4, 2, 0, 1, 3], 400
@@ -104,7 +106,53 @@ def any_rows(selection: Selection, losses: Losses, noise: Noise) -> None:
         assert abs(counts[0][pair] - counts[1][pair]) <= 5 * deviation, f"{pair} depends on the rows"
 
 
+def _set(selection: Selection, **values: float) -> Selection:
+    """The selection with these values by trait, those that it has."""
+    has = {name: value for name, value in values.items() if getattr(traits_of(selection), name)}
+    return dataclasses.replace(selection, **named(selection, **has))  # pyright: ignore[reportArgumentType]
+
+
+@rule("L01-elites", claims("elites"), most=30, level=Level.EXACT)
+def best_keep_their_rows(selection: Selection, losses: Losses, noise: Noise) -> None:
+    """L01: as many of the best as are set stay in their rows."""
+    for elites in (1, 2):
+        chosen = list(_set(selection, elites=elites).choose(losses, noise))
+        for row, loss in enumerate(losses):
+            rivals = sum(each <= loss for other, each in enumerate(losses) if other != row)
+            if not math.isnan(loss) and rivals < elites:
+                assert chosen[row] == row, f"row {row} of {losses} is among the {elites} best and goes"
+
+
+@rule("L05", claims("contestants"), most=1, level=Level.STATISTICAL)
+def pressure(selection: Selection, losses: Losses, noise: Noise) -> None:
+    """L05: among n, rank r wins a tournament of k as often as ((n - r)^k - (n - r - 1)^k) / n^k says; of one, anyone does."""
+    values, rounds = [3.0, 0.0, 1.0, 5.0, 2.0, 4.0], 300
+    size = len(values)
+    for contestants in (1, 2, 5):
+        there, counts = _set(selection, contestants=contestants, elites=0), Counter[float]()
+        for number in range(rounds):
+            counts.update(values[row] for row in there.choose(values, noise.at(contestants, number)))
+        for rank in range(size):
+            share = ((size - rank) ** contestants - (size - rank - 1) ** contestants) / size**contestants
+            off = abs(share_z(counts[float(rank)], rounds * size, share))
+            assert off < 5, f"of {contestants} contestants, rank {rank} wins {counts[float(rank)]} of {rounds * size}"
+
+
+@rule("L07", claims("replaced"), most=30, level=Level.EXACT)
+def worst_go(selection: Selection, losses: Losses, noise: Noise) -> None:
+    """L07: of n, the worst floor(share n) are replaced by ones of as many of the best; all others stay."""
+    values = _told_apart(losses)
+    ranked = sorted(range(len(values)), key=values.__getitem__)
+    for share in (0.0, 0.25, 0.5):
+        count = math.floor(share * len(values))
+        best, worst = ranked[:count], ranked[len(ranked) - count :]
+        for row, source in enumerate(_set(selection, replaced=share).choose(values, noise)):
+            allowed = best if row in worst else [row]
+            assert source in allowed, f"with a share of {share}, row {row} of {values} is given row {source}"
+
+
 SELECTION_RULES = (
-    inputs, repeatable, quiet, built, best_stays, existing, any_rows, unknown_never_wins, all_unknown, only_the_order,
+    inputs, repeatable, quiet, built, best_stays, best_keep_their_rows, existing, any_rows, unknown_never_wins, all_unknown,
+    pressure, worst_go, only_the_order,
 )  # fmt: skip
 """What holds for selections."""

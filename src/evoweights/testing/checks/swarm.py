@@ -1,5 +1,7 @@
 """What holds for particle swarms: velocity, the pulls of one's own best and of a leader, and rest."""
 
+import dataclasses
+
 import torch
 from torch import Tensor
 
@@ -7,7 +9,7 @@ from evoweights.operators import PairOperator
 from evoweights.testing.checks.shared import keeps_equal_parents, own_gene, scales, shifts, unlimited
 from evoweights.testing.grounds import Draw, with_settings
 from evoweights.testing.populations import bits, flat_layout, mean_z, move, population_of, vary_
-from evoweights.testing.rules import claims, named, rule
+from evoweights.testing.rules import Level, claims, condition, named, rule
 from evoweights.testing.strategies import genes_of
 
 N = 2**16
@@ -73,7 +75,7 @@ def inertial(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert bits(genes) == bits(x + velocity), "the step is not the velocity"
 
 
-@rule("P04", claims("limit", "inertia", kind="swarm"), most=20)
+@rule("P04", claims("limit", "inertia", kind="swarm"), most=20, level=Level.EXACT)
 def limited(operator: PairOperator, backend: str, draw: Draw) -> None:
     """P04: no velocity exceeds the limit, from whatever numbers."""
     limit = (0.0, 1e-3, 0.5, 100.0)[draw.seed % 4]
@@ -83,7 +85,7 @@ def limited(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert limit != 0.0 or bits(genes) == bits(x), "a limit of 0 lets genes move"
 
 
-@rule("P05", flying, most=10)
+@rule("P05", flying, most=10, level=Level.ROUNDING)
 def superposed(operator: PairOperator, backend: str, draw: Draw) -> None:
     """P05: the new velocity is the sum of what each cause alone would make, and twice for causes twice as large."""
     operator = unlimited(operator)
@@ -100,14 +102,14 @@ def superposed(operator: PairOperator, backend: str, draw: Draw) -> None:
 scaled = rule("P06", claims("homogeneous", kind="swarm"), most=20)(scales)
 """P06: factors."""
 
-shifted = rule("P06-shift", claims("translates", kind="swarm"), most=10)(shifts)
+shifted = rule("P06-shift", claims("translates", kind="swarm"), most=10, level=Level.ROUNDING)(shifts)
 """P06: constants."""
 
 by_itself = rule("P07", claims("gene_wise", kind="swarm"), most=10)(own_gene)
 """P07."""
 
 
-@rule("P08", swarm, most=1)
+@rule("P08", swarm, most=1, level=Level.STATISTICAL)
 def pulls(operator: PairOperator, backend: str, draw: Draw) -> None:
     """P08: each pull is a share between 0 and 1, drawn anew for every gene, individual and generation."""
     zero, one = torch.zeros(N), torch.ones(N)
@@ -145,7 +147,7 @@ def _apart(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert float(related.max()) < 5 / 64, "two individuals or generations draw the same"
 
 
-@rule("P09", swarm, most=1)
+@rule("P09", swarm, most=1, level=Level.STATISTICAL)
 def mean_move(operator: PairOperator, backend: str, draw: Draw) -> None:
     """P09: the mean move is inertia times the velocity plus half of each pull times the way to where it pulls."""
     x, best, leader, velocity = (torch.full((N,), each) for each in (1.0, 3.0, -2.0, 0.5))
@@ -156,11 +158,33 @@ def mean_move(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert abs(mean_z(genes, expected)) < 5, f"the mean gene is {float(genes.mean()):.4f}, not {expected:.4f}"
 
 
+@rule("P11", claims("inertia", "own_pull", "leader_pull", kind="swarm"), most=1, level=Level.BOUND)
+def stable(operator: PairOperator, backend: str, draw: Draw) -> None:
+    """P11: with an inertia of 0.729 and pulls of 1.494 it comes to rest where both pull; with 1 and 3 it flies ever further.
+
+    Source: Clerc and Kennedy 2002; Poli 2009 for the borders of stability.
+    """
+    target, start = torch.ones(64), torch.full((64,), 5.0)
+    for inertia, pull, steps in ((0.729, 1.494, 80), (1.0, 3.0, 30)):
+        there = unlimited(_with(operator, inertia=inertia, own_pull=pull, leader_pull=pull))
+        x, velocity = start, torch.zeros(64)
+        for step in range(steps):
+            here = dataclasses.replace(draw, seed=draw.seed ^ step)
+            x, kept = _flown(there, x, target, target, velocity, here, backend)
+            velocity = velocity if kept is None else kept
+        away = float((x - target).abs().median())
+        if inertia < 1.0:
+            assert away < 0.1, f"after {steps} moves it is still {away:.3g} away, from 4 at first"
+        else:
+            assert away > 40.0, f"it is kept within {away:.3g} of a target that it should leave"
+
+
+@condition("kind swarm with leader_pull, no inertia")
 def _memoryless(operator: PairOperator) -> str:
     return swarm(operator) or ("keeps a velocity" if operator.traits.inertia else "")
 
 
-@rule("P12", _memoryless, most=20)
+@rule("P12", _memoryless, most=20, level=Level.ROUNDING)
 def on_the_way(operator: PairOperator, backend: str, draw: Draw) -> None:
     """P12: without velocity a gene lands between where it was and the pull times the way to the leader."""
     pull = float(getattr(operator, operator.traits.leader_pull or ""))
@@ -173,6 +197,6 @@ def on_the_way(operator: PairOperator, backend: str, draw: Draw) -> None:
 
 
 SWARM_RULES = (
-    unpulled, rest, inertial, limited, superposed, scaled, shifted, by_itself, pulls, mean_move, on_the_way,
+    unpulled, rest, inertial, limited, superposed, scaled, shifted, by_itself, pulls, mean_move, stable, on_the_way,
 )  # fmt: skip
 """What holds for particle swarms."""

@@ -8,11 +8,11 @@ from evoweights.errors import UsageError
 from evoweights.genome import layout_of
 from evoweights.task import TaskSettings
 from evoweights.testing.checks.repeating import draw_elsewhere, registrable, world
-from evoweights.testing.rules import always, rule
+from evoweights.testing.rules import Level, always, rule
 from evoweights.testing.task_ground import Opened, leaves, untouched
 
 
-@rule("G22", always, most=1)
+@rule("G22", always, most=1, level=Level.EXACT)
 def built(settings: TaskSettings, opened: Opened, seed: int) -> None:
     """G22: it can be registered, is made from its settings, equals its like, and cannot be changed."""
     del opened, seed  # unused: nothing is computed
@@ -42,7 +42,7 @@ def pure_batches(settings: TaskSettings, opened: Opened, seed: int) -> None:
     assert leaves(task.batch(number)) == once, f"batch {number} is another the second time"
 
 
-@rule("G06", always, most=2)
+@rule("G06", always, most=2, level=Level.EXACT)
 def quiet(settings: TaskSettings, opened: Opened, seed: int) -> None:
     """G06: batches and evaluation draw from no global generator and change no setting of torch, numpy or the process."""
     model = opened.model(seed)
@@ -55,7 +55,7 @@ def quiet(settings: TaskSettings, opened: Opened, seed: int) -> None:
     assert world() == before, "something global was drawn from or changed"
 
 
-@rule("D03", always, most=3)
+@rule("D03", always, most=3, level=Level.EXACT)
 def models(settings: TaskSettings, opened: Opened, seed: int) -> None:
     """D03: models are drawn from torch's generator alone, share no memory, and have weights of one type to evolve."""
     one, two = opened.model(seed), opened.model(seed)
@@ -66,7 +66,7 @@ def models(settings: TaskSettings, opened: Opened, seed: int) -> None:
     assert any(each.role != "frozen" and each.count for each in layout.segments), "there is nothing to evolve"
 
 
-@rule("D04", always, most=3)
+@rule("D04", always, most=3, level=Level.EXACT)
 def trainable(settings: TaskSettings, opened: Opened, seed: int) -> None:
     """D04: the loss of a batch is one finite number with gradients, and a small step against them lowers it."""
     task, model = opened.task, opened.model(seed)
@@ -93,7 +93,7 @@ def trainable(settings: TaskSettings, opened: Opened, seed: int) -> None:
     assert after <= before + 1e-6 * abs(after), f"a step down its gradient leads from {before} to {after}"
 
 
-@rule("D05", always, most=3)
+@rule("D05", always, most=3, level=Level.EXACT)
 def fitness(settings: TaskSettings, opened: Opened, seed: int) -> None:
     """D05: the fitness is a finite number, the same every time, and measuring it leaves the model as it was."""
     task, model = opened.task, opened.model(seed)
@@ -107,7 +107,7 @@ def fitness(settings: TaskSettings, opened: Opened, seed: int) -> None:
         assert task.evaluate(model) == once, "the second time the fitness is another"
 
 
-@rule("D06", always, most=3)
+@rule("D06", always, most=3, level=Level.EXACT)
 def item_scores(settings: TaskSettings, opened: Opened, seed: int) -> None:
     """D06: the scores of a batch are finite, one number an item, without gradients, and leave the model as it was."""
     task, model = opened.task, opened.model(seed)
@@ -117,7 +117,7 @@ def item_scores(settings: TaskSettings, opened: Opened, seed: int) -> None:
     assert not scores.requires_grad, "the scores have gradients"
 
 
-@rule("D07", always, most=2)
+@rule("D07", always, most=2, level=Level.ROUNDING)
 def in_pieces(settings: TaskSettings, opened: Opened, seed: int) -> None:
     """D07: the shares of a batch's pieces add up to 1, and their losses to the loss of the batch."""
     task, model = opened.task, opened.model(seed)
@@ -132,7 +132,7 @@ def in_pieces(settings: TaskSettings, opened: Opened, seed: int) -> None:
     assert math.isclose(whole, parts, rel_tol=1e-4, abs_tol=1e-6), f"the batch has {whole}, its pieces {parts}"
 
 
-@rule("D08", always, most=2)
+@rule("D08", always, most=2, level=Level.ROUNDING)
 def copies(settings: TaskSettings, opened: Opened, seed: int) -> None:
     """D08: a batch that is repeated has the scores of the batch, so many times over; a task that cannot says so."""
     task, model = opened.task, opened.model(seed)
@@ -145,7 +145,7 @@ def copies(settings: TaskSettings, opened: Opened, seed: int) -> None:
     assert torch.allclose(both, torch.cat([once, once]), rtol=1e-4, atol=1e-6), "the copies have other scores"
 
 
-@rule("D09", always, most=1)
+@rule("D09", always, most=1, level=Level.EXACT)
 def work(settings: TaskSettings, opened: Opened, seed: int) -> None:
     """D09: the work of a forward pass is a whole number, training takes more, and counting changes nothing."""
     task, model = opened.task, opened.model(seed)
@@ -158,7 +158,7 @@ def work(settings: TaskSettings, opened: Opened, seed: int) -> None:
     )
 
 
-@rule("D10", always, most=1)
+@rule("D10", always, most=1, level=Level.EXACT)
 def shown(settings: TaskSettings, opened: Opened, seed: int) -> None:
     """D10: samples are text or nothing and references finite numbers; what a task does not offer, it refuses."""
     task, model = opened.task, opened.model(seed)

@@ -3,10 +3,10 @@
 from evoweights.operators import Turn, TurnRule
 from evoweights.seeds import Noise
 from evoweights.testing.checks.repeating import draw_elsewhere, registrable, world
-from evoweights.testing.rules import always, rule
+from evoweights.testing.rules import Level, always, rule
 
 
-@rule("T01", always)
+@rule("T01", always, level=Level.EXACT)
 def existing(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
     """T01: it names rows there are, at least one, each once."""
     rows = turn.choose(generation, size, noise).rows
@@ -15,7 +15,7 @@ def existing(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
     assert len(set(rows)) == len(rows), f"a row twice: {rows}"
 
 
-@rule("T02", always)
+@rule("T02", always, level=Level.EXACT)
 def well_formed(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
     """T02: it gives a Turn whose steps are a whole number from 0 or None, and that says whether operators act."""
     made = turn.choose(generation, size, noise)
@@ -34,7 +34,7 @@ def pure(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
     assert turn.choose(generation, size, noise) == once, "the second time it chose otherwise"
 
 
-@rule("G06", always, most=10)
+@rule("G06", always, most=10, level=Level.EXACT)
 def quiet(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
     """G06: no global generator is drawn from, and no setting of torch, numpy or the process changes."""
     turn.choose(generation, size, noise)
@@ -44,7 +44,7 @@ def quiet(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
     assert world() == before, "something global was drawn from or changed"
 
 
-@rule("G22", always, most=1)
+@rule("G22", always, most=1, level=Level.EXACT)
 def built(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
     """G22: it can be registered, is made from its settings, equals its like, and cannot be changed."""
     del generation, size, noise  # unused: nothing is chosen

@@ -1,0 +1,18 @@
+"""What the kit needs that evoweights itself does not."""
+
+import importlib.util
+
+from evoweights.errors import UsageError
+
+
+def need_hypothesis() -> None:
+    """See that hypothesis is installed, without importing it.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if importlib.util.find_spec("hypothesis") is None:
+        raise UsageError(
+            "The conformance kit needs hypothesis, which is not installed. Install it with "
+            "`pip install 'evoweights[testing]'`."
+        )

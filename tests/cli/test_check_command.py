@@ -1,0 +1,200 @@
+"""``evoweights plugins check``: components of a plugin are held to their contract, and what stands in the way is said."""
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import CommandLine
+
+HEAD = """
+from dataclasses import dataclass
+from evoweights import TensorOperator, Traits, Turn, hookimpl, setting
+"""
+HALVES = '''
+@dataclass(frozen=True)
+class Halves(TensorOperator):
+    """Takes the mean of both parents."""
+
+    name, source = "halves", "a test"
+    traits = Traits("crossover", stochastic=False, gene_wise=True, convex=True, memory_factor=3.0)
+
+    def rewrite(self, target, source, noise):
+        return {name: each + 0.5 * (source[name] - each) for name, each in target.items()}
+'''
+FORGETS = '''
+@dataclass(frozen=True)
+class Forgets(TensorOperator):
+    """Keeps one parent, and claims to move with the other."""
+
+    name, source = "forgets", "a test"
+    traits = Traits("crossover", stochastic=False, translates=True)
+
+    def rewrite(self, target, source, noise):
+        return {name: each * 0.5 for name, each in target.items()}
+'''
+FIRST = '''
+@dataclass(frozen=True)
+class First:
+    """Row 0 is always the one."""
+
+    name, source = "first", "a test"
+
+    def choose(self, generation, size, noise):
+        return Turn((0,))
+'''
+NEEDS = '''
+@dataclass(frozen=True)
+class Needs:
+    """Some row is always the one."""
+
+    name, source = "needs", "a test"
+    row: int = setting(doc="which")
+
+    def choose(self, generation, size, noise):
+        return Turn((min(self.row, size - 1),))
+'''
+WATCHES = '''
+@dataclass(frozen=True)
+class Watches:
+    """Looks on."""
+
+    name, source = "watches", "a test"
+'''
+
+
+def plugin(*parts: str, **components: str) -> str:
+    added = "".join(f"    catalog.add({kind!r}, {name})\n" for name, kind in components.items())
+    Path("mine.py").write_text(f"{HEAD}{''.join(parts)}\n@hookimpl\ndef register(catalog):\n{added or '    pass'}\n")
+    return "./mine.py"
+
+
+def test_a_plugin_that_keeps_its_contract_is_said_to(evoweights: CommandLine) -> None:
+    name = plugin(HALVES, FIRST, NEEDS, Halves="operator", First="turn", Needs="turn")
+    outcome = evoweights("plugins", "check", name, "--profile", "quick")
+    assert outcome.code == 0, outcome.out + outcome.err
+    assert "halves: contract 1, profile quick" in outcome.out and "EW-X07" in outcome.out
+    assert "does not claim copies" in outcome.out
+    assert "turn needs  needs row: check an instance of it in a test file" in outcome.out
+    assert outcome.out.endswith("./mine.py: 2 components checked, every rule that applies is kept.\n")
+
+
+def test_a_broken_rule_is_named_with_its_component_and_ends_with_5(evoweights: CommandLine) -> None:
+    name = plugin(FORGETS, FIRST, Forgets="operator", First="turn")
+    outcome = evoweights("plugins", "check", name, "--profile", "quick")
+    assert outcome.code == 5
+    assert "error: ./mine.py: 1 of 2 components break rules: forgets (EW-X08-shift)." in outcome.err
+    assert "child that is off by" in " ".join(outcome.out.split())
+
+
+def test_json_is_a_list_of_reports(evoweights: CommandLine) -> None:
+    name = plugin(FORGETS, FIRST, NEEDS, Forgets="operator", First="turn", Needs="turn")
+    outcome = evoweights("plugins", "check", name, "--profile=quick", "--json")
+    assert outcome.code == 5
+    turn, operator, needs = json.loads(outcome.out)
+    assert (turn["kind"], turn["component"], turn["is_conforming"]) == ("turn", "first", True)
+    assert (operator["kind"], operator["component"], operator["is_conforming"]) == ("operator", "forgets", False)
+    (broken,) = [each for each in operator["results"] if each["status"] == "failed"]
+    assert broken["id"] == "X08-shift" and broken["seconds"] > 0 and operator["versions"]["hypothesis"]
+    assert needs["unchecked"].startswith("needs row")
+
+
+@pytest.mark.parametrize("rule", ["EW-X08-shift", "X08-shift", "forgets:EW-X08-shift"])
+def test_a_rule_may_be_broken_with_a_reason(rule: str, evoweights: CommandLine) -> None:
+    name = plugin(FORGETS, Forgets="operator")
+    outcome = evoweights("plugins", "check", name, "--profile=quick", f"--expect={rule}=it only shrinks")
+    assert outcome.code == 0, outcome.err
+    assert "expected failure" in outcome.out and "it only shrinks" in outcome.out
+
+
+def test_a_rule_that_is_kept_all_the_same_is_an_error(evoweights: CommandLine) -> None:
+    name = plugin(HALVES, Halves="operator")
+    outcome = evoweights("plugins", "check", name, "--profile=quick", "--expect=EW-X07=leaves the hull")
+    assert outcome.code == 5 and "halves (EW-X07)" in outcome.err and "unexpected pass" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("expect", "message"),
+    [
+        ("EW-X07", "--expect: found 'EW-X07'; expected a rule and why it is broken, such as 'EW-G15=why'."),
+        ("EW-X07= ", "--expect: found 'EW-X07= '; expected a rule and why it is broken"),
+        ("EW-X7=why", "expected failure EW-X7: there is no such rule. Did you mean 'EW-X07'?"),
+        ("halve:EW-X07=why", "expected failure halve:EW-X07: no component 'halve' is checked. Did you mean 'halves'?"),
+    ],
+)
+def test_an_expectation_that_cannot_be_is_refused(expect: str, message: str, evoweights: CommandLine) -> None:
+    outcome = evoweights("plugins", "check", plugin(HALVES, Halves="operator"), "--profile=quick", "--expect", expect)
+    assert outcome.code == 2 and message in outcome.err and outcome.out == ""
+
+
+def test_a_rule_is_expected_once(evoweights: CommandLine) -> None:
+    twice = ["--expect=EW-X07=why", "--expect=EW-X07=because"]
+    outcome = evoweights("plugins", "check", plugin(HALVES, Halves="operator"), *twice)
+    assert outcome.code == 2 and "--expect: EW-X07 is given twice." in outcome.err
+
+
+def test_an_unknown_plugin_is_answered_with_the_nearest(
+    evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = importlib.metadata.EntryPoint("mutations", "nowhere", "evoweights")
+    found = importlib.metadata.EntryPoints([point])
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: found)
+    outcome = evoweights("plugins", "check", "mutation")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: no installed plugin is called 'mutation'. Did you mean 'mutations'?")
+    plugin(HALVES, Halves="operator")
+    outcome = evoweights("plugins", "check", "./mne.py")
+    assert outcome.code == 2 and "error: no file" in outcome.err and "Did you mean 'mine.py'?" in outcome.err
+
+
+def test_a_plugin_that_comes_with_evoweights_can_be_checked(evoweights: CommandLine) -> None:
+    outcome = evoweights("plugins", "check", "monitor")
+    assert outcome.code == 2 and "monitor adds nothing that can be checked by its name" in outcome.err
+    assert "there are no checks for components of kind observer" in outcome.err
+
+
+def test_a_plugin_that_cannot_be_loaded_is_named(evoweights: CommandLine) -> None:
+    Path("mine.py").write_text("import no_such_module\n")
+    outcome = evoweights("plugins", "check", "./mine.py")
+    assert outcome.code == 5 and "plugin mine" in outcome.err and "No module named 'no_such_module'" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_a_component_that_cannot_be_made_is_named(evoweights: CommandLine) -> None:
+    refuses = HALVES + "    def __post_init__(self):\n        raise ValueError('never')\n"
+    outcome = evoweights("plugins", "check", plugin(refuses, Halves="operator"))
+    assert outcome.code == 5
+    assert "operator halves: made with its defaults raised ValueError: never" in outcome.err
+
+
+def test_a_plugin_without_components_has_nothing_to_check(evoweights: CommandLine) -> None:
+    outcome = evoweights("plugins", "check", plugin())
+    assert outcome.code == 2 and "./mine.py adds no component, so that there is nothing to check." in outcome.err
+
+
+def test_components_that_cannot_be_checked_by_name_say_why(evoweights: CommandLine) -> None:
+    outcome = evoweights("plugins", "check", plugin(NEEDS, WATCHES, Needs="turn", Watches="observer"))
+    assert outcome.code == 2
+    assert "turn needs: needs row: check an instance of it in a test file" in outcome.err
+    assert "observer watches: there are no checks for components of kind observer" in outcome.err
+
+
+def test_without_hypothesis_it_says_how_to_get_it(evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    outcome = evoweights("plugins", "check", plugin(HALVES, Halves="operator"))
+    assert outcome.code == 2
+    assert (
+        "needs hypothesis, which is not installed. Install it with `pip install 'evoweights[testing]'`" in outcome.err
+    )
+
+
+def test_its_help_imports_neither_torch_nor_hypothesis() -> None:
+    script = (
+        "import sys\nfrom evoweights.cli import main\nsys.argv = ['evoweights', 'plugins', 'check', '--help']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "sys.exit(len({'torch', 'hypothesis'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0 and "Usage: evoweights plugins check" in done.stdout
