@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run test lint bench gpu clean
+.PHONY: run test lint docs bench gpu clean
 
 run: $(STAMP)  ## set up and run the main job: EOE on GPT-2
 	$(BIN)/evoweights run configs/eoe_gpt2.yaml
@@ -17,6 +17,9 @@ lint: $(STAMP)  ## formatting, lint, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(STAMP)  ## build the documentation site into build/site; a warning fails it
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --clean
 
 bench: $(STAMP)  ## measure the operators against their rivals
 	$(BIN)/python benchmarks/operators.py

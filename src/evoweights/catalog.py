@@ -107,6 +107,11 @@ class Catalog:
         """Every kind by name: the engine's, then those of plugins in the order of opening."""
         return MappingProxyType(self._kinds)
 
+    @property
+    def presets(self) -> Mapping[str, Preset]:
+        """Every preset by name, in the order of offering."""
+        return MappingProxyType(self._presets)
+
     def registrar(self, provider: str) -> "Registrar":
         """The face of the catalog that one plugin's ``register`` hook is given."""
         return Registrar(self, provider)
@@ -195,5 +200,4 @@ class Registrar:
 
     def preset(self, name: str, values: Mapping[str, Any], *, doc: str, source: str) -> None:
         """Offer a partial configuration under a name."""
-        preset = Preset(name, values, doc, source, self.provider)
-        self.catalog._take(self.catalog._presets, name, preset)
+        self.catalog._take(self.catalog._presets, name, Preset(name, values, doc, source, self.provider))

@@ -50,14 +50,14 @@ def _say_entry(entry: "Entry") -> None:
     say(f"  Source: {entry.source} ({entry.provider})")
     rows = []
     for each in settings_of(entry.component).values():
-        default = "required" if each.default is REQUIRED else f"= {_default_text(each)}"
+        default = "required" if each.default is REQUIRED else f"= {default_text(each)}"
         rows.append((each.name, default, f"{each.facts.get('doc', '')} ({each.allowed()})"))
     if rows:
         say_rows(rows, indent="    ")
     say()
 
 
-def _default_text(each: "Setting") -> str:
+def default_text(each: "Setting") -> str:
     """A default as YAML would have it; of a part what differs from its component's own defaults, often only its name."""
     from evoweights.config.schema import plain, settings_of
 

@@ -76,10 +76,10 @@ def write_report(folders: Sequence[Path], *, to: Path | None = None) -> Path:
 
 def render(folders: Sequence[Path]) -> str:
     """The page as HTML."""
-    parts = [_run_part(f"run-{index}", folder) for index, folder in enumerate(folders)]
+    parts = [run_part(f"run-{index}", folder) for index, folder in enumerate(folders)]
     if len(folders) > 1:
         pictures, remarks = versus_pictures(folders)
-        parts.insert(0, replace(_part("versus", pictures), remarks=tuple(remarks)))
+        parts.insert(0, replace(part_of("versus", pictures), remarks=tuple(remarks)))
     names = [part.facts.name for part in parts if part.facts]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     own = files("evoweights.report")
@@ -96,13 +96,14 @@ def render(folders: Sequence[Path]) -> str:
     )
 
 
-def _run_part(key: str, folder: Path) -> Part:
+def run_part(key: str, folder: Path) -> Part:
+    """A run: all its pictures and words; ``key`` is its name in the page."""
     run = RunDirectory.read(folder)
     facts, history = read_facts_of(run), read_history(run)
     changed = datetime.fromtimestamp((folder / METRICS).stat().st_mtime).astimezone()
     few = history.size if 1 < history.size <= NAMED else 0
     return replace(
-        _part(key, _pictures(history, facts)),
+        part_of(key, _pictures(history, facts)),
         individuals=tuple((f"{facts.individual} {row}", colour) for row, colour in enumerate(colours(few))),
         facts=facts,
         sentence=sentence_of(history, facts),
@@ -135,7 +136,8 @@ def _sample(facts: RunFacts) -> Picture | LeftOut:
     return Picture("sample", f"What its best {facts.individual} writes", "", text=facts.sample, is_wide=False)
 
 
-def _part(key: str, drawn: Sequence[Picture | LeftOut]) -> Part:
+def part_of(key: str, drawn: Sequence[Picture | LeftOut]) -> Part:
+    """Pictures that are drawn in one go, without words."""
     pictures = _without_gap([each for each in drawn if isinstance(each, Picture)])
     left_out = tuple(each for each in drawn if isinstance(each, LeftOut))
     return Part(key, pictures, left_out, _drawing(key, pictures))
