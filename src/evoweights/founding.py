@@ -17,6 +17,9 @@ from evoweights.population import WEIGHTS, Population, Slot
 from evoweights.seeds import Noise, seeded
 from evoweights_kernels import KernelError
 
+MOST_PILED = 2**20
+"""Genes of models that were built and are no longer needed, before their memory is collected: a collection takes long."""
+
 
 def collect_slots(components: Sequence[Improver | PairOperator]) -> tuple[Slot, ...]:
     """The slots that components declare, each once.
@@ -64,12 +67,15 @@ def found(
         slots=collect_slots([*improvers, *operators]),
         mounted={WEIGHTS: mounted.own.weights, **mounted.own.slots},
     )
-    shared = None
+    shared, piled = None, 0
     for row in range(blueprint.size):
         with seeded(noise.at("individual", row)), torch.no_grad():
             blueprint.initialise(row)
         # A model that was built only to be copied is a cycle of modules; without this they pile up, one for each row.
-        gc.collect()
+        piled += mounted.own.layout.size
+        if piled > MOST_PILED:
+            gc.collect()
+            piled = 0
         if shared is None:
             shared = mounted.shared.weights.clone()
         mounted.shared.weights.copy_(shared)

@@ -18,7 +18,7 @@ SOURCES = sorted(
     if "__pycache__" not in path.parts
 )
 ENGINE = [path for path in sorted((ROOT / "src" / "evoweights").glob("*.py")) if not path.name.startswith("__")]
-ENGINE_BUDGET = 1785
+ENGINE_BUDGET = 1800
 FILE_BUDGET = 250
 FUNCTION_BUDGET = 50
 
