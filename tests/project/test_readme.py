@@ -24,8 +24,9 @@ def test_every_command_is_in_the_readme(name: str) -> None:
     assert f"evoweights {name}" in README or f"`{name} " in README or f"`{name}`" in README
 
 
-def test_the_tree_of_the_readme_is_the_tree() -> None:
-    (tree,) = re.findall(r"```text\n(src/evoweights/.*?)```", README, flags=re.DOTALL)
+def test_the_tree_of_the_guide_for_contributors_is_the_tree() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text()
+    (tree,) = re.findall(r"```text\n(src/evoweights/.*?)```", guide, flags=re.DOTALL)
     folders = re.findall(r"(?:^| )((?:\w+/)+)(?=\s)", tree, flags=re.MULTILINE)
     assert len(folders) > 15
     for folder in folders:
