@@ -102,4 +102,6 @@ class Perturbation(ABC):
         if not any(self.segments(part) for part in mounted.parts):
             for part in mounted.parts:
                 part.layout.scope(self.scope, where=f"perturbation {self.name}: scope")
-            raise UsageError(f"perturbation {self.name}: scope {self.scope!r} holds no gene that is not frozen.")
+            raise UsageError(
+                f"perturbation {self.name}: scope {self.scope!r} holds no gene that is not frozen. Use a wider one, such as all."
+            )

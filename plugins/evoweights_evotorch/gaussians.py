@@ -123,7 +123,8 @@ class CEM(GaussianSearcher):
         super().__post_init__()
         if (parents := math.floor(self.popsize * self.parenthood_ratio)) < 2:
             raise ValueError(
-                f"parenthood_ratio: {self.parenthood_ratio} of {self.popsize} members are {parents}, needed are 2"
+                f"parenthood_ratio: {self.parenthood_ratio} of {self.popsize} members are {parents}, needed are 2; raise it, or "
+                "popsize"
             )
 
     @property

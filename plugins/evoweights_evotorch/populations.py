@@ -151,7 +151,9 @@ class Cosyne(PopulationSearcher):
         if self.num_elites is not None and self.elitism_ratio is not None:
             raise ValueError("num_elites, elitism_ratio: both are given; give one of them")
         if self.num_elites is not None and self.num_elites > self.popsize:
-            raise ValueError(f"num_elites: found {self.num_elites} of {self.popsize} members")
+            raise ValueError(
+                f"num_elites: found {self.num_elites}, but there are only {self.popsize} members (popsize)"
+            )
         if self.mutation_stdev is None and self.mutation_probability is not None:
             raise ValueError("mutation_probability: mutation_stdev is null, so there is no mutation")
         if self.num_children is not None and self.num_children % 2:

@@ -1,6 +1,7 @@
 """From settings to token ids: which text, which tokenizer, and where the result is kept."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from evoweights.errors import DataError, UsageError
@@ -85,9 +86,9 @@ def _has_tokenizer(model: Origin) -> bool:
 def _open_vocabulary(settings: LanguageModel, model: Origin, name: str) -> Vocabulary:
     if name == "bytes":
         return byte_vocabulary()
-    if Path(name).is_file() or name.endswith(".json"):
+    if os.path.isfile(name) or name.endswith(".json"):
         return tokenizer_file(Path(name))
-    if name == "auto" or Path(name).is_dir() or settings.hub:
+    if name == "auto" or os.path.isdir(name) or settings.hub:
         return open_tokenizer(tokenizer_origin(settings, model))
     if settings.data != "token_shards" and name in KNOWN_SIZES:
         raise UsageError(

@@ -40,7 +40,9 @@ def _read(settings: LanguageModel, datasets: ModuleType) -> Split:
         )
         first = list(itertools.islice(rows, settings.documents))
     except (OSError, ValueError) as error:
-        raise DataError(f"task.dataset: {settings.dataset!r} cannot be read from the hub: {error}") from error
+        raise DataError(
+            f"task.dataset: {settings.dataset!r} cannot be read from the hub: {error}. Check its name and the network."
+        ) from error
     texts = []
     for number, row in enumerate(first):
         text = row.get(settings.text_field)
@@ -51,5 +53,7 @@ def _read(settings: LanguageModel, datasets: ModuleType) -> Split:
             )
         texts.append(text)
     if sum(map(len, texts)) < 2:
-        raise DataError(f"task.dataset: {settings.dataset!r} holds no text in its first {settings.documents} rows.")
+        raise DataError(
+            f"task.dataset: {settings.dataset!r} holds no text in its first {settings.documents} rows. Take another."
+        )
     return split_tail(texts, settings.validation_share)

@@ -58,7 +58,10 @@ def open_config(origin: Origin, settings: LanguageModel, vocabulary: Vocabulary)
         _check_sizes(config, origin)
         _fit_vocabulary(config, origin, rows, vocabulary)
     if type(config) not in transformers.MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise DataError(f"task.model: {origin.label!r} is a {config.model_type}, which is no causal language model.")
+        raise DataError(
+            f"task.model: {origin.label!r} is a {config.model_type}, which is no causal language model. Use one, "
+            "such as GPT-2, Llama or Qwen."
+        )
     positions = config.to_dict().get("n_positions") or config.to_dict().get("max_position_embeddings")
     if positions and settings.context > positions:
         raise UsageError(

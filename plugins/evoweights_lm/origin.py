@@ -1,5 +1,6 @@
 """Where a model or a tokenizer comes from: a preset, a file or folder, or a name on the Hugging Face hub."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,9 +38,9 @@ def find_origin(settings: LanguageModel) -> Origin:
     name, path = settings.model, Path(settings.model)
     if name in PRESETS:
         return Origin(name, size=PRESETS[name])
-    if path.is_file():
+    if os.path.isfile(path):  # unlike Path's, never an error, however long the name
         return Origin(name, path=name)
-    if path.is_dir():
+    if os.path.isdir(path):
         return _folder_origin(path)
     if settings.hub:
         return Origin(name, path=name, pretrained=True, hub=True, revision=settings.revision or None)

@@ -216,14 +216,14 @@ class Engine:
 
         Raises:
             ResourceError: the disk is full; the previous checkpoint is intact.
+            UsageError: the run's configuration was removed.
         """
         started = time.perf_counter()
-        unchanged = self.world.unchanged()
         folder = self.run.checkpoints.save(
             self.world.progress.ticks,
             self.world.files(),
             {**self.world.state(), "task": self.fingerprint},
-            unchanged=unchanged,
+            unchanged=self.world.unchanged(),
             environment=self.environment,
         )
         self.world.mark_saved()

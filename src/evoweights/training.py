@@ -152,7 +152,8 @@ class Training:
         """Keep and show what an improver said of a step that is done."""
         where = {"generation": generation, "step": step, "row": row, "entry": entry}
         for report in reports:
-            self.record({**report, **where})
+            with calling(f"improve {entry}: report what JSON can hold"):
+                self.record({**report, **where})
             self.hooks.call("step_reported", info=self.info, report=report, **where)
 
     def _store(self, improver: Improver) -> None:

@@ -39,6 +39,12 @@ SHAPES: dict[str, Callable[[Path], None]] = {
     "link to itself": lambda path: path.symlink_to(path.name),
     "a pipe": os.mkfifo,
 }
+SAID = {
+    "empty": "is empty",
+    "blank": "is empty",
+    "not UTF-8": "is not UTF-8 text (byte 7 is 0xff)",
+    "zeros": "holds zero bytes, as files do that a power cut has damaged",
+}
 CONTENTS = {"empty": b"", "blank": b" \n", "not UTF-8": b"seed: 4\xff2\n", "zeros": bytes(64), "other": b"- 1\n- 2\n"}
 
 READERS = {
@@ -150,7 +156,7 @@ def test_damaged_content_is_refused_by_whoever_reads_it_and_changes_nothing_for_
     code, readers = READERS.get(name, (0, ()))
     is_fine = (name, damage) in FINE or (name, damage, command) == ("config.yaml", "other", "verify")
     if command in readers and not is_fine:
-        _refused(evoweights, run_folder, command, name, code)
+        _refused(evoweights, run_folder, command, f"{name} {SAID.get(damage, '')}".strip(), code)
         return
     outcome = evoweights(*_words(command))
     assert outcome.code == 0 and "Traceback" not in outcome.err, outcome.err
@@ -174,7 +180,7 @@ def test_a_part_that_may_not_be_read_is_refused_by_name(
     finally:
         path.chmod(mode)
     assert outcome.code == (2 if name == "config.yaml" else 4) and "Traceback" not in outcome.err
-    assert outcome.err.startswith("error: ") and f"runs/half/{name} cannot be read" in outcome.err
+    assert outcome.err.startswith("error: ") and f"runs/half/{name} cannot be read (no permission)" in outcome.err
 
 
 def test_without_its_small_files_a_run_is_continued_all_the_same(evoweights: CommandLine, run_folder: Path) -> None:

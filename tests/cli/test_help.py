@@ -4,10 +4,13 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import CommandLine
+from typer.main import get_command
 
 import evoweights as package
 from evoweights import errors
@@ -35,6 +38,41 @@ for arguments in json.loads(sys.stdin.read()):
     if "torch" in sys.modules and culprit is None:
         culprit = arguments
 print(json.dumps([codes, culprit]))
+"""
+
+
+HEAVY = (
+    "torch",
+    "numpy",
+    "numba",
+    "triton",
+    "transformers",
+    "hypothesis",
+    "omegaconf",
+    "yaml",
+    "pluggy",
+    "rich",
+    "safetensors",
+)
+
+# Shows the help of command lines given as JSON in one fresh process; reports what of the second list it imported, and for which.
+HELP = """
+import contextlib, io, json, sys
+from evoweights.cli import main
+lines, heavy = json.loads(sys.stdin.read())
+imported, codes = {}, []
+for words in lines:
+    sys.argv = ["evoweights", *words, "--help"]
+    with contextlib.redirect_stdout(io.StringIO()) as shown:
+        try:
+            main()
+        except SystemExit as error:
+            codes.append(error.code)
+    assert shown.getvalue().startswith(" ".join(["Usage: evoweights", *words])), shown.getvalue()
+    for name in heavy:
+        if name in sys.modules:
+            imported.setdefault(name, words)
+print(json.dumps([codes, imported]))
 """
 
 
@@ -82,6 +120,27 @@ def test_nothing_that_needs_no_torch_imports_it() -> None:
     # Without a command the help is shown, and that is a usage error for typer.
     expected = [2 if each in ([], *lines[-7:]) else 0 for each in lines]
     assert codes == expected
+
+
+def every_command(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of the command itself and of all below it."""
+    yield words
+    for name, each in getattr(command, "commands", {}).items():
+        yield from every_command(each, (*words, name))
+
+
+def test_help_of_no_command_imports_what_it_does_not_need() -> None:
+    lines = list(every_command(get_command(app)))
+    assert ("plugins", "new") in lines and ("run",) in lines
+    done = subprocess.run(
+        [sys.executable, "-c", HELP],
+        input=json.dumps([lines, HEAVY]),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == [[0] * len(lines), {}]
 
 
 def test_importing_the_package_imports_neither_torch_nor_the_plugins() -> None:

@@ -75,6 +75,13 @@ def register(catalog):
 """
 
 
+def test_a_plugins_kernel_with_the_name_of_another_is_refused_with_what_to_do(evoweights: CommandLine) -> None:
+    Path("settled.py").write_text(SETTLED.replace("gentle", "mix"))
+    refused = evoweights("kernels", "list", "--plugin", "./settled.py")
+    assert refused.code == 2
+    assert "settled.py" in refused.err and "a kernel 'mix' exists already. Rename the plugin's function" in refused.err
+
+
 def test_a_kernel_that_a_setting_decides_is_listed_as_the_defaults_decide_it(evoweights: CommandLine) -> None:
     Path("settled.py").write_text(SETTLED)
     told = json.loads(evoweights("kernels", "list", "--plugin", "./settled.py", "--json").out)

@@ -135,7 +135,7 @@ REFUSED = {
     "kernels": "there is a module evoweights_kernels already",
     "lm": "there is a module evoweights_lm already",
     "mutation": "evoweights_classic has a component operator mutation",
-    "gene": "Gene would hide Gene of evoweights",
+    "gene": "Gene would hide Gene of evoweights. Take another name",
 }
 
 
@@ -150,9 +150,28 @@ def test_what_is_there_is_never_written_over(evoweights: CommandLine) -> None:
     folder = made(evoweights, "turn")
     (folder / "README.md").write_text("mine")
     outcome = evoweights("plugins", "new", "my-turn", "--kind", "task")
-    assert outcome.code == 2 and "exists already" in outcome.err and (folder / "README.md").read_text() == "mine"
+    assert (
+        outcome.code == 2
+        and "exists already. Remove it, or give another name" in outcome.err
+        and (folder / "README.md").read_text() == "mine"
+    )
     Path("file").write_text("")
-    assert "cannot be made" in evoweights("plugins", "new", "other", "--to", "file").err
+    refused = evoweights("plugins", "new", "other", "--to", "file").err
+    assert (
+        refused.startswith("error: file/evoweights-other: cannot be made: ") and "Give another folder (--to)" in refused
+    )
+
+
+def test_what_could_not_be_written_whole_is_not_left_there(
+    evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, text: str, **options: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    outcome = evoweights("plugins", "new", "other")
+    assert outcome.code == 2 and "evoweights-other: cannot be written: " in outcome.err
+    assert "Nothing was left there." in outcome.err and not Path("evoweights-other").exists()
 
 
 def test_a_plugin_is_disabled_and_enabled_by_command(
@@ -184,9 +203,17 @@ def test_enabling_does_not_hide_that_a_variable_still_disables(
 @pytest.mark.parametrize("command", ["disable", "enable"])
 def test_what_cannot_be_switched_is_refused(command: str, evoweights: CommandLine) -> None:
     outcome = evoweights("plugins", command, "lm")
-    words = {"disable": "lm is built in and always loaded", "enable": "plugins.json disables no plugin 'lm'"}
+    words = {
+        "disable": "lm is built in and always loaded; what a configuration does not name",
+        "enable": "plugins.json disables no plugin 'lm'",
+    }
     assert outcome.code == 2 and words[command] in outcome.err
-    assert evoweights("plugins", command, "nothing").code == 2
+    unknown = evoweights("plugins", command, "nothing")
+    words = {
+        "disable": "no installed plugin is called 'nothing'. Known: ",
+        "enable": "plugins.json disables no plugin 'nothing'",
+    }
+    assert unknown.code == 2 and words[command] in unknown.err
 
 
 def test_list_is_what_the_group_does_by_itself(evoweights: CommandLine) -> None:

@@ -50,7 +50,8 @@ def test_run_writes_its_folder_where_the_command_is_given(evoweights: CommandLin
 def test_finished_run_is_said_to_be_finished_unless_fresh(evoweights: CommandLine) -> None:
     evoweights("run", "small.yaml")
     again = evoweights("run", "small.yaml")
-    assert again.code == 0 and "is finished" in again.err and not again.err.startswith("error")
+    assert again.code == 0 and not again.err.startswith("error")
+    assert "is finished: best: individual" in again.err and "Its best individual is in runs/small/best" in again.err
     assert evoweights("run", "small.yaml", "--fresh").code == 0
     assert best(Path("runs/small")) == best(Path("runs/small-2"))
 
@@ -106,6 +107,7 @@ def test_verify_names_what_is_damaged(evoweights: CommandLine) -> None:
     outcome = evoweights("verify", "runs/small")
     assert outcome.code == 4 and outcome.out.count("DAMAGED") >= 1
     assert outcome.err.startswith("error: runs/small:") and file.parents[1].name in outcome.err
+    assert "Put back intact copies; `evoweights status` says whether" in outcome.err
     assert file.name in outcome.out
 
 
@@ -114,6 +116,14 @@ def test_folder_that_is_no_run_is_refused(command: str, evoweights: CommandLine)
     evoweights("run", "small.yaml")
     outcome = evoweights(command, "runs/smal")
     assert outcome.code == 2 and "is no run" in outcome.err and "'small'" in outcome.err
+
+
+@pytest.mark.parametrize("command", ["status", "report"])
+def test_a_configuration_of_something_else_is_no_runs(command: str, evoweights: CommandLine) -> None:
+    evoweights("run", "small.yaml")
+    Path("runs/small/config.yaml").write_text("model_type: other\n")
+    outcome = evoweights(command, "runs/small")
+    assert outcome.code == 2 and "runs/small/config.yaml is no configuration of a run: it has no `gener" in outcome.err
 
 
 def test_task_that_cannot_export_or_generate_says_so(evoweights: CommandLine) -> None:

@@ -190,6 +190,27 @@ BAD: dict[str, Bad] = {
         "bad.yaml: more than 10,000 values, aliases counted as often as used.",
     ),
     "alias of itself": Bad(plus("name: &n [*n]\n"), "bad.yaml:4: an alias of something that it is itself part of."),
+    "number of no form": Bad(
+        plus("seed: 0x_\n"),
+        "bad.yaml: holds a number that cannot be read: invalid literal for int() with base 16: ''.",
+    ),
+    "number of five thousand digits": Bad(
+        plus(f"seed: {'9' * 5000}\n"), "bad.yaml: holds a number that cannot be read: Exceeds the limit [...]"
+    ),
+    "zero in a text": Bad(
+        task('folder: "a\\0b"'),
+        (
+            "bad.yaml:3: task.folder: found 'a\\x00b', which holds a zero or half of a character; no file or text can have "
+            "that. Take it out."
+        ),
+    ),
+    "half of a character": Bad(
+        task('folder: "\\ud800"'),
+        (
+            "bad.yaml:3: task.folder: found '\\ud800', which holds a zero or half of a character; no file or text can have "
+            "that. Take it out."
+        ),
+    ),
     "too long": Bad("# " + "x" * 100_000, "bad.yaml: 100,002 characters; a configuration has at most 100,000."),
     "forbidden variable": Bad(
         task("folder: '${oc.env:SECRET_TOKEN}'"),
@@ -358,6 +379,16 @@ BAD: dict[str, Bad] = {
         ("task.layer=3",),
     ),
     "override that is no YAML": Bad(GOOD, "command line: seed:1: cannot be read as YAML [...]", ("seed=[1",)),
+    "override of several settings": Bad(
+        GOOD,
+        "command line: seed: found '1\\nname: x', which is more than a value. Give each setting as an argument of its own.",
+        ("seed=1\nname: x",),
+    ),
+    "override of an entry beyond all numbers": Bad(
+        plus("vary:\n  - {name: mix}\n"),
+        f"command line: vary.{'9' * 5000}.rate: '{'9' * 5000}' is no entry of vary, which has entries 0 to 0.",
+        (f"vary.{'9' * 5000}.rate=1",),
+    ),
     "override with a tag": Bad(
         GOOD,
         (

@@ -1,6 +1,6 @@
 """Kinds of components that plugins open."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import pytest
@@ -81,6 +81,27 @@ def test_a_part_whose_default_is_no_component_is_refused() -> None:
 
     with pytest.raises(PluginError, match=r"Empty\.shaping: its default None is no component"):
         settings_of(Empty)
+
+
+def test_a_setting_whose_type_or_default_cannot_be_known_is_refused() -> None:
+    @dataclass(frozen=True)
+    class Absent:
+        """Its type is known to type checkers only."""
+
+        size: "Nowhere" = 1  # noqa: F821 - the mistake
+
+    @dataclass(frozen=True)
+    class Broken:
+        """Its default cannot be made."""
+
+        size: int = field(default_factory=lambda: 1 // 0)
+
+    for component, cause in ((Absent, "NameError: name 'Nowhere'"), (Broken, "ZeroDivisionError: ")):
+        words = (
+            rf"{component.__name__}: the type or default of a setting cannot be known \({cause}.*Import types plainly"
+        )
+        with pytest.raises(PluginError, match=words):
+            settings_of(component)
 
 
 def test_the_default_of_a_part_is_made_when_it_is_needed() -> None:

@@ -116,7 +116,7 @@ def test_the_fingerprint_changes_with_dtype_and_with_order(layout):
 
 def test_genomes_of_another_layout_are_refused_with_both_fingerprints():
     layout = mixed_layout()
-    with pytest.raises(UsageError, match=f"champion: .*0123456789abcdef.*{layout.fingerprint}"):
+    with pytest.raises(UsageError, match=f"champion: .*0123456789abcdef.*{layout.fingerprint}. The model, its dtype"):
         layout.check("0123456789abcdef", where="champion")
 
 
@@ -172,14 +172,16 @@ def test_the_live_table_of_roles_is_none_only_without_genes(module):
 
 def test_mixed_dtypes_are_refused_with_both_names():
     module = nn.ModuleDict({"first": nn.Linear(2, 2), "second": nn.Linear(2, 2).bfloat16()})
-    with pytest.raises(UsageError, match=r"'first\.weight'.*float32.*'second\.weight'.*bfloat16"):
+    with pytest.raises(
+        UsageError, match=r"'first\.weight' is .*float32 but 'second\.weight' is .*bfloat16; a genome has one"
+    ):
         layout_of(module, names_of(module))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
 def test_unsupported_dtypes_are_refused_with_the_name(dtype):
     module = nn.ModuleDict({"good": nn.Linear(2, 2), "bad": nn.Linear(2, 2).to(dtype)})
-    with pytest.raises(UsageError, match=rf"'bad\.weight' is {dtype}"):
+    with pytest.raises(UsageError, match=rf"'bad\.weight' is {dtype}; a genome holds float32 or"):
         layout_of(module, names_of(module))
 
 
@@ -282,7 +284,9 @@ def test_assigning_data_is_noticed_and_named(tied, name):
     part = mounted_(tied)
     check_mounted(tied, part)
     tied.get_parameter(name).data = tied.get_parameter(name).detach().clone()
-    with pytest.raises(UsageError, match=f"Parameter '{name}' has left its genome"):
+    with pytest.raises(
+        UsageError, match=f"Parameter '{name}' has left its genome: its storage was replaced. Do not call"
+    ):
         check_mounted(tied, part)
 
 

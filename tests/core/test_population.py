@@ -1,6 +1,7 @@
 """Populations: homes, saving, identities, losses, and individuals swapped in and out of a live module."""
 
 import math
+import os
 import tempfile
 from pathlib import Path
 
@@ -77,6 +78,17 @@ def test_a_folder_that_cannot_be_written_is_a_resource_error(tmp_path):
     (tmp_path / "weights.0001").mkdir()
     with pytest.raises(ResourceError, match=r"population\.home: cannot make .*weights\.0001"):
         Population(flat_layout(10), 2, home="disk", device=CPU, folder=tmp_path, slots=())
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda file: os.truncate(file, 8)], ids=["removed", "cut short"])
+def test_a_file_of_the_population_that_is_not_what_it_was_is_a_resource_error(tmp_path, damage):
+    population = Population(flat_layout(10), 2, home="disk", device=CPU, folder=tmp_path, slots=())
+    damage(tmp_path / "weights.0001")
+    with pytest.raises(
+        ResourceError, match=r"weights\.0001 was removed or cut short while the run needs it\. Leave the folder"
+    ):
+        population.row(1)
+    assert population.row(0).numel() == population.layout.size
 
 
 def test_an_unknown_home_is_refused(tmp_path):

@@ -684,7 +684,7 @@ BROKEN = {
     "NaN": (give("matrix.0", lambda each: each * math.nan), r"gave NaN or infinity in 'matrix\.0'"),
     "infinity": (give("matrix.0", lambda each: each / 0), r"gave NaN or infinity in 'matrix\.0'"),
     "no tensor": (give("matrix.0", lambda each: each.tolist()), r"gave 'matrix\.0' as list, expected a tensor"),
-    "no mapping": (lambda target, source, noise: None, r"gave NoneType, expected a mapping"),
+    "no mapping": (lambda target, source, noise: None, r"gave NoneType, expected a mapping from names to"),
     "raising": (raising, r"raised KeyError: 'no such tensor'"),
     "leaving": (leaving, r"raised SystemExit: 0"),
 }  # fmt: skip
@@ -749,9 +749,20 @@ class Wrong(GeneOperator):
     chance: float = 0.5
 
 
+def test_a_gene_operator_without_a_kernel_is_refused_where_it_is_written():
+    with pytest.raises(
+        PluginError, match=r"Without: a GeneOperator needs a class attribute `kernel`, a function decorated"
+    ):
+
+        class Without(GeneOperator):
+            """Has none."""
+
+
 def test_a_scalar_that_is_no_setting_is_named():
     population = filled(mixed_layout())
-    with pytest.raises(PluginError, match=r"operator wrong: kernel needs_more takes strength, which is no setting"):
+    with pytest.raises(
+        PluginError, match=r"operator wrong: kernel needs_more takes strength, which is no setting of it. Add a setting"
+    ):
         vary_(population, Wrong(kernel=needs_more))
 
 

@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import logging
 import math
+import shutil
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from engine_runs import config_in, population_digest
+from evoweights.contract import calling
 from evoweights.errors import DivergedError, PluginError, ResourceError, UsageError
 from evoweights.operators import Turn
 from evoweights.records import RunResult
 from evoweights.runs import individuals, session
+from evoweights.storage.checkpoints import CheckpointStore
 from evoweights.task import Task, TaskPlace
 
 
@@ -100,6 +105,15 @@ def test_opening_a_row_that_is_not_there_says_which_are(tmp_path: Path) -> None:
         individuals.open_individual(tmp_path / "runs" / "digits", "3")
 
 
+def test_before_the_first_checkpoint_there_is_no_individual_to_open(tmp_path: Path) -> None:
+    _run(tmp_path)
+    shutil.rmtree(tmp_path / "runs" / "digits" / "checkpoints")
+    with pytest.raises(
+        UsageError, match=r"no checkpoint is saved yet, so there is no individual 1\. Continue the run first"
+    ):
+        individuals.open_individual(tmp_path / "runs" / "digits", "1")
+
+
 def test_the_three_homes_give_the_same_bits(tmp_path: Path) -> None:
     digests = set()
     for home in ("device", "host", "disk"):
@@ -162,7 +176,9 @@ def test_a_task_that_drops_the_gradients_is_told_so(tmp_path: Path) -> None:
             return super().loss(module, batch)
 
     task = _settings_of(Dropping(range(0), lambda value: False))
-    with pytest.raises(UsageError, match="gradient of 'weight' has left its genome"):
+    with pytest.raises(
+        UsageError, match=r"gradient of 'weight' has left its genome, .* A task must not call zero_grad"
+    ):
         session.run(dataclasses.replace(config_in(tmp_path), task=task))
 
 
@@ -246,6 +262,7 @@ def test_a_component_that_breaks_its_contract_is_named_with_its_place(tmp_path: 
     with pytest.raises(PluginError, match=message) as caught:
         session.run(dataclasses.replace(config_in(tmp_path, vary=[]), task=_settings_of(task)))
     assert caught.value.exit_code == 5
+    assert "A run has the traceback in its log.txt, and its last checkpoint is intact." in str(caught.value)
     assert any(file in str(caught.value) for file in ("test_loop.py", "task.py", "training.py", "scoring.py"))
 
 
@@ -287,6 +304,33 @@ def test_memory_that_is_not_there_is_one_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match="out of memory") as caught:
         _run(tmp_path, population={"name": "individuals", "size": 100_000_000_000})
     assert caught.value.exit_code == 7
+
+
+@pytest.mark.parametrize("failures", [2, 3])
+def test_a_run_outlives_two_failed_checkpoints_in_a_row_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failures: int
+) -> None:
+    save, left = CheckpointStore.save, iter(range(failures))
+
+    def failing(self: CheckpointStore, *arguments: Any, **options: Any) -> Path:
+        if next(left, None) is not None:
+            raise ResourceError("the disk was full")
+        return save(self, *arguments, **options)
+
+    monkeypatch.setattr(CheckpointStore, "save", failing)
+    outcome = pytest.raises(ResourceError, match="the disk was full") if failures == 3 else nullcontext()
+    with caplog.at_level(logging.WARNING, logger="evoweights"), outcome:
+        _run(tmp_path, checkpoint={"every_generations": 1})
+    said = [f"checkpoint failed ({number} in a row): the disk was full" for number in range(1, failures + 1)]
+    assert caplog.messages == said
+
+
+def test_memory_that_python_lacks_is_named_as_that_of_torch_is() -> None:
+    with (
+        pytest.raises(ResourceError, match=r"task big: open: out of memory \(MemoryError\)\. Make the population"),
+        calling("task big: open"),
+    ):
+        raise MemoryError
 
 
 def test_an_operator_that_raises_ends_the_run_with_its_name(tmp_path: Path) -> None:
@@ -338,8 +382,13 @@ def test_truncation_copies_the_best_with_their_fitness(tmp_path: Path) -> None:
         assert line["fitness"][copies[0]["row"]] == line["fitness"][copies[0]["sources"][0]]
 
 
+def test_a_backend_that_cannot_run_here_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^backend: backend 'cuda' cannot run: "):
+        _run(tmp_path, device="cpu", backend="cuda")
+
+
 def test_asking_for_cuda_where_there_is_none_is_one_clear_error(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
-    with pytest.raises(UsageError, match=r"device: 'cuda:3' is not here"):
+    with pytest.raises(UsageError, match=r"device: 'cuda:3' is not here; torch sees \d CUDA devices. Use auto"):
         _run(tmp_path, device="cuda:3")

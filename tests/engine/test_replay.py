@@ -1,6 +1,7 @@
 """Improvers without gradients: they score subsets, keep tensors of their own, report steps, and can be replayed."""
 
 import json
+import shutil
 import signal
 
 import pytest
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 
 from engine_runs import StopAt, config_in, observe, population_digest
 from evoweights.cli.app import app
-from evoweights.errors import CheckpointError, RunStopped, UsageError
+from evoweights.errors import CheckpointError, PluginError, RunStopped, UsageError
 from evoweights.runs import session
 from evoweights.runs.replay import replay
 
@@ -98,12 +99,12 @@ def test_a_changed_or_missing_line_is_found(forgetful):
     log = forgetful / "runs" / "digits" / "steps.jsonl"
     lines = log.read_text().splitlines(keepends=True)
     log.write_text("".join([*lines[:4], *lines[5:]]))
-    with pytest.raises(CheckpointError, match=r"steps\.jsonl: step 5 of 12 is missing"):
+    with pytest.raises(CheckpointError, match=r"steps\.jsonl: step 5 of 12 is missing, so the run cannot be replayed"):
         replay(log.parent)
     record = json.loads(lines[4])
     record["length"] += 1e-3
     log.write_text("".join([*lines[:4], json.dumps(record) + "\n", *lines[5:]]))
-    with pytest.raises(CheckpointError, match="differs from"):
+    with pytest.raises(CheckpointError, match=r"The replay differs from .*the log or config.yaml was changed"):
         replay(log.parent)
 
 
@@ -111,6 +112,27 @@ def test_a_run_of_gradient_steps_or_operators_says_that_it_cannot_be_replayed(tm
     session.run(config_in(tmp_path, generations=1))
     with pytest.raises(UsageError, match=r"cannot be replayed, because the log does not tell what 0-adamw, 0-pso"):
         replay(tmp_path / "runs" / "digits")
+
+
+def test_a_report_that_is_no_json_is_the_improvers_fault(tmp_path):
+    (tmp_path / "wander.py").write_text(PLUGIN.replace('"items": first.tolist()', '"items": first'))
+    with pytest.raises(PluginError, match=r"improve 0-wander: report what JSON can hold raised TypeError: .*Tensor"):
+        session.run(config_in(tmp_path, RUN))
+
+
+def test_without_a_checkpoint_there_is_nothing_to_compare_with(forgetful):
+    session.run(config_in(forgetful, RUN, generations=1))
+    shutil.rmtree(forgetful / "runs" / "digits" / "checkpoints")
+    with pytest.raises(UsageError, match=r"nothing to compare a replay with\. Continue the run first"):
+        replay(forgetful / "runs" / "digits")
+
+
+def test_a_run_whose_selection_copied_individuals_says_that_it_cannot_be_replayed(forgetful):
+    session.run(config_in(forgetful, RUN, select={"name": "truncation", "share": 0.4}, generations=2))
+    with pytest.raises(
+        UsageError, match=r"its selection copied individuals, .*Only runs whose selection copies nothing"
+    ):
+        replay(forgetful / "runs" / "digits")
 
 
 @pytest.mark.parametrize("step", [1, 4, 5, 11])

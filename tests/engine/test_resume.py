@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -66,6 +67,28 @@ def test_metrics_and_lineage_have_every_generation_once_after_interruptions(tmp_
     ids = [child["id"] for child in children]
     assert len(ids) == len(set(ids))
     assert all(parent < child["id"] for child in children for parent in child["parents"])
+
+
+def test_what_is_not_as_it_was_when_a_run_goes_on_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RunStopped):
+        _run(tmp_path, StopAt(9, signal.SIGTERM))
+    here = session.environment("cpu")
+    monkeypatch.setattr(session, "environment", lambda device: here | {"machine": "another"})
+    with caplog.at_level("WARNING", logger="evoweights"), pytest.raises(RunStopped):
+        _run(tmp_path, StopAt(17, signal.SIGTERM))
+    said = (
+        f"the run continues in another environment, so its bits may differ: machine was {here['machine']}, is another"
+    )
+    assert [each.getMessage() for each in caplog.records if each.levelname == "WARNING"] == [said]
+    caplog.clear()
+    run = tmp_path / "runs" / "digits"
+    shutil.rmtree(run / "checkpoints")
+    with caplog.at_level("WARNING", logger="evoweights"):
+        _run(tmp_path)
+    found = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert found == [f"{run} has no checkpoint: it starts again from generation 0"]
 
 
 def test_kill_9_at_random_moments_loses_nothing(tmp_path: Path) -> None:

@@ -72,7 +72,12 @@ def test_a_part_that_differs_is_named_and_nothing_is_lost(
     with pytest.raises(DataError) as raised:
         _run(tmp_path, {**PARTS, **changed})
     message = str(raised.value)
-    assert f": {named} of the task" in message and "--fresh" in message and "step-" in message
+    assert (
+        f": {named} of the task now differ" in message
+        and "Put back what they were" in message
+        and "--fresh" in message
+        and "step-" in message
+    )
     assert population_digest(tmp_path / "runs" / "digits") == before
     _run(tmp_path, PARTS)
 
@@ -109,7 +114,7 @@ def test_a_checkpoint_of_before_there_were_fingerprints_is_continued_with_one_li
 
 @pytest.mark.parametrize("parts", [{"data": 7}, {7: "x"}, [("data", "x")], None])
 def test_a_fingerprint_that_is_no_mapping_of_texts_is_the_plugins_fault(tmp_path: Path, parts: Any) -> None:
-    with pytest.raises(PluginError, match="fingerprint"):
+    with pytest.raises(PluginError, match=r"fingerprint gave .*, expected a mapping of names to digests, both texts"):
         _run(tmp_path, parts)
 
 
@@ -131,5 +136,10 @@ def test_opening_an_individual_with_other_parts_is_warned_of(
         for which in ("best", "0"):
             caplog.clear()
             individuals.open_individual(tmp_path / "runs" / "digits", which)
-            assert sum("the model of the task" in line for line in caplog.messages) == expected
+            assert (
+                sum(
+                    "the model of the task now differ from those that these weights" in line for line in caplog.messages
+                )
+                == expected
+            )
     assert json.loads((tmp_path / "runs" / "digits" / "best" / "meta.json").read_text())["task"] == PARTS

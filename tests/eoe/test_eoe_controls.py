@@ -149,5 +149,7 @@ def test_as_many_experts_as_are_asked_for(experts: int, size: int, tmp_path: Pat
 def test_more_experts_than_there_are_blocks_for_are_refused(tmp_path: Path) -> None:
     config = config_of(tmp_path, population={"name": "experts", "blocks_per_expert": 2, "experts": 3})
     task = session.open_task(config, tmp_path, torch.device("cpu"))
-    with pytest.raises(UsageError, match=rf"found 3, but {MODEL['n_layer']} blocks make 2 experts of 2"):
+    with pytest.raises(
+        UsageError, match=rf"found 3, but {MODEL['n_layer']} blocks make 2 experts of 2. Take fewer experts"
+    ):
         session.found_population(config, task, torch.device("cpu"), tmp_path / "population")

@@ -165,6 +165,15 @@ def test_blocks_that_do_not_divide_are_refused_with_what_is_allowed(saved: Path,
         Experts(blocks_per_expert=3).blueprint(task, NOISE)
 
 
+def test_a_model_of_which_blocks_are_in_no_expert_is_not_put_together(saved: Path, tmp_path: Path) -> None:
+    task = _task(saved, tmp_path / "task", fresh=True)
+    population, mounted = _found(task, tmp_path, blocks_per_expert=1, experts=2)
+    with pytest.raises(
+        UsageError, match=r"cannot be put together again: with population\.experts some blocks are in no"
+    ):
+        undivided(task, population, mounted)
+
+
 def test_a_task_without_language_model_is_refused(tmp_path: Path) -> None:
     task = Digits().open(TaskPlace(tmp_path, NOISE, torch.device("cpu")))
     with pytest.raises(UsageError, match="experts divide a language model, but the task is DigitsTask"):

@@ -176,14 +176,23 @@ def _replaced():
 @pytest.mark.parametrize(
     ("module", "says"),
     [
-        (_Block(nn.Conv1d(6, 4, 1)), r"inside \(Conv1d\).*'weight' \[4, 6, 1\].*perturbation: gaussian.*scope"),
+        (
+            _Block(nn.Conv1d(6, 4, 1)),
+            r"inside \(Conv1d\): found the parameter 'weight' \[4, 6, 1\], but members of low.*perturbation: gaussian.*scope",
+        ),
         (_Block(nn.MultiheadAttention(4, 2)), r"inside \(MultiheadAttention\).*in_proj_weight"),
         (_Block(nn.Bilinear(2, 2, 2)), r"inside \(Bilinear\)"),
-        (_Container(), r"_Container.*'gain'.*inside \(Linear\)"),
+        (
+            _Container(),
+            r"_Container.*it owns 'gain' itself and contains inside \(Linear\), so its members cannot be computed together",
+        ),
         (_weight_normed(), r"ParametrizationList"),
         (_replaced(), r"0 \(Linear\).*forward was replaced"),
-        (_Block(nn.Embedding(6, 4, max_norm=1.0)), r"max_norm"),
-        (nn.Sequential(nn.BatchNorm1d(6)), r"0 \(BatchNorm1d\).*'running_mean'.*evaluation mode"),
+        (_Block(nn.Embedding(6, 4, max_norm=1.0)), r"rewrites its weights \(max_norm\), so members cannot share it"),
+        (
+            nn.Sequential(nn.BatchNorm1d(6)),
+            r"0 \(BatchNorm1d\).*'running_mean' while it trains, which members cannot share. Score in evaluation mode",
+        ),
     ],
 )
 def test_layers_that_cannot_be_shared_are_refused_by_name(module: nn.Module, says: str) -> None:
@@ -233,13 +242,36 @@ class _Statistics(nn.BatchNorm1d):
 @pytest.mark.parametrize("module", [_LookedUp(), _SequenceFirst(), _Mixing(), Perceptron(6, 6, 4, norm=_Statistics)])
 def test_modules_that_mix_members_are_refused(module: nn.Module) -> None:
     subset = Points(module, 6, 4)
-    with pytest.raises(UsageError, match=r"members_at_once: 1"):
+    found = r"depends on another member, so they cannot be computed|which cannot be divided among"
+    with pytest.raises(UsageError, match=rf"({found}).*members_at_once: 1"):
         LowRank().scores(mounted(module), subset, members(4), sigma=0.01, place=PLACE)
     alone = LowRank(members_at_once=1)
     if not isinstance(module, Perceptron):  # running statistics change with every pass
         found = alone.scores(mounted(module), subset, members(4), sigma=0.1, place=PLACE)
         right = explicit_scores(alone, mounted(module), subset, members(4), sigma=0.1)
         torch.testing.assert_close(found, right, rtol=0, atol=1e-5)
+
+
+class _Table(nn.Embedding):
+    """Looks up, and uses its weights once more."""
+
+    def forward(self, x):
+        return super().forward(x) + self.weight.mean()
+
+
+class _OddTable(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.last = _Table(6, 4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        return self.last(self.table(x.argmax(-1)))
+
+
+def test_a_table_that_is_used_for_more_than_looking_up_is_refused() -> None:
+    module = _OddTable()
+    with pytest.raises(UsageError, match=r"table \(_Table\): it uses its weights for more than looking up"):
+        LowRank().scores(mounted(module), Points(module, 6, 4), members(4), sigma=0.01, place=PLACE)
 
 
 def test_texts_whose_length_depends_on_all_members_are_no_reason_to_refuse() -> None:
@@ -275,7 +307,10 @@ def test_members_of_the_language_task_equal_explicit_weights(tmp_path, monkeypat
 
 def test_inputs_that_cannot_be_divided_are_refused() -> None:
     module = nn.Linear(6, 4)
-    with pytest.raises(UsageError, match=r"shape \[3, 6\].*2 members"), as_members(module, changes_of(module)):
+    with (
+        pytest.raises(UsageError, match=r"found an input of shape \[3, 6\], which cannot be divided among 2 members"),
+        as_members(module, changes_of(module)),
+    ):
         module(numbers(3, 6))
 
 

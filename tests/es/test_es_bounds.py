@@ -94,6 +94,16 @@ CHANGES = {
 }
 
 
+FOUND = "|".join(
+    [
+        r"has (no weights of 4 members|weights that make a step too large for float32 .*) for a step of es: it or",
+        r"step 2 is of generation .* and the entries .*The log or config\.yaml was changed",
+        "step 2 of 4 is missing",
+        r"The replay differs from .*the log or config\.yaml was changed",
+    ]
+)
+
+
 @pytest.mark.parametrize("change", CHANGES, ids=lambda each: each.replace(" ", "_"))
 @pytest.mark.parametrize("is_dropped", [False, True], ids=["changed", "dropped"])
 def test_a_line_that_was_changed_is_found_and_named(run, change, is_dropped):
@@ -105,7 +115,10 @@ def test_a_line_that_was_changed_is_found_and_named(run, change, is_dropped):
         lines[1] = {key: value for key, value in lines[1].items() if key not in CHANGES[change]}
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
     try:
-        with pytest.raises(CheckpointError, match=r"config\.yaml was changed|step 2 of 4 is missing"):
+        with pytest.raises(
+            CheckpointError,
+            match=FOUND,
+        ):
             replay(run)
     finally:
         log.write_text(kept)

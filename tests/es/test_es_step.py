@@ -154,7 +154,7 @@ def test_if_no_member_has_a_number_nothing_changes():
     strategy = strategy_of()
     found, reports = mounted_on(Vector(30)), []
     before = genes(found)
-    with pytest.raises(NonFiniteStep, match="none of the 8 members"):
+    with pytest.raises(NonFiniteStep, match="none of the 8 members has a finite loss"):
         strategy.step(found, Told(lambda module: torch.tensor([math.nan])), moment(reports=reports))
     assert genes(found) == before and not reports and not found.own.counters
 
@@ -225,8 +225,17 @@ def test_sigma_and_rate_decay_from_their_start():
     assert [each["rate"] for each in reports] == pytest.approx([1e-2, 1e-3, 1e-4, 1e-5])
 
 
+def test_a_step_too_large_for_float32_is_not_taken_and_says_what_to_change():
+    strategy = strategy_of(learning_rate=1e60)
+    found = mounted_on(Vector(30))
+    before = genes(found)
+    with pytest.raises(NonFiniteStep, match="too large for float32; lower learning_rate, or raise sigma"):
+        strategy.step(found, Told(quadratic), moment())
+    assert genes(found) == before
+
+
 def test_pairs_need_an_even_number_of_members():
-    with pytest.raises(ValueError, match="members: found 5"):
+    with pytest.raises(ValueError, match="members: found 5, but antithetic members come in pairs; give an even number"):
         EvolutionStrategy(members=5, estimator=Antithetic())
 
 

@@ -315,6 +315,15 @@ def test_a_view_that_is_kept_is_refused() -> None:
     assert genes(found) == before
 
 
+def test_a_scope_of_frozen_weights_only_is_refused_with_what_to_do() -> None:
+    found = mounted_on(texts(head=nn.Linear(12, 90).requires_grad_(False)))
+    with pytest.raises(
+        UsageError, match=r"scope 'embeddings' holds no gene that is not frozen\. Use a wider one, such as all"
+    ):
+        Gaussian(scope="embeddings").check(mounted_on(nn.Linear(3, 3)))
+    Gaussian().check(found)
+
+
 def test_a_loss_that_is_not_a_number_is_reported_as_it_is() -> None:
     found = mounted_on(Vector(100))
     perturbation = Gaussian()

@@ -296,6 +296,47 @@ def _tied_layers():
     return model
 
 
+def _changed(name, change):
+    def make():
+        model = MODELS[name]()
+        change(getattr(model.transformer, "h", None) if name == "gpt2" else model.model.layers)
+        return model
+
+    return make
+
+
+def _wide_mlp(blocks):
+    conv = type(blocks[1].mlp.c_proj)
+    blocks[1].mlp.c_proj = conv(32, 64)
+
+
+def _wide_output(blocks):
+    blocks[1].self_attn.o_proj = nn.Linear(48, 32)
+
+
+def _wide_up(blocks):
+    blocks[1].mlp.up_proj = nn.Linear(32, 48)
+
+
+def _no_width(blocks):
+    del blocks[0].self_attn.head_dim
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (_changed("gpt2", _wide_mlp), "GPT2Block, which has matrices of other shapes than GPT-2's"),
+        (_changed("llama", _wide_output), "LlamaDecoderLayer, which has attention matrices of other shapes than"),
+        (_changed("llama", _wide_up), "LlamaDecoderLayer, which has MLP matrices of other shapes than"),
+        (_changed("llama", _no_width), r"LlamaAttention, which does not say how wide a head is \(head_dim\)"),
+    ],
+    ids=["mlp of gpt2", "attention of llama", "mlp of llama", "no width of heads"],
+)
+def test_models_that_only_look_like_a_known_one_are_refused(make, what):
+    with pytest.raises(UsageError, match=f"but found {what}"):
+        blocks_of(make())
+
+
 @pytest.mark.parametrize(
     ("make", "what"),
     [

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cuda_stub_driver as stub
 import pytest
@@ -170,6 +171,19 @@ def test_machine_code_is_compiled_once_and_anew_when_its_file_is_damaged(tmp_pat
     cuda_compiler.cubin(source, "sm_90")
     assert len(compiled) == 6 and len(list(cache_folder().glob("*.cubin"))) == 3
     assert not list(cache_folder().glob(".*.tmp"))
+
+
+@needs_nvrtc
+def test_what_nvrtc_or_the_driver_refuses_is_named_with_its_reason(monkeypatch):
+    failed = cuda_compiler._nvrtc().nvrtcResult.NVRTC_ERROR_OUT_OF_MEMORY
+    with pytest.raises(KernelError, match="NVRTC could not take the source: NVRTC_ERROR_OUT_OF_MEMORY"):
+        cuda_compiler._checked((failed,), "take the source")
+    driver = SimpleNamespace(
+        CUresult=SimpleNamespace(CUDA_SUCCESS=0), cuGetErrorString=lambda result: (0, b"out of memory")
+    )
+    monkeypatch.setattr(_cuda, "_driver", lambda: driver)
+    with pytest.raises(KernelError, match="the CUDA driver could not find a kernel: CUDA_ERROR_OUT_OF_MEMORY, out of"):
+        _cuda._checked((SimpleNamespace(name="CUDA_ERROR_OUT_OF_MEMORY"),), "find a kernel")
 
 
 def test_other_versions_are_other_files(tmp_path, monkeypatch):

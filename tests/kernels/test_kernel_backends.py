@@ -129,5 +129,7 @@ def test_generated_code_can_be_read():
     assert "uint4" in generated_source(bodies.adamw, "cuda")
     with pytest.raises(KernelError, match="target 'metal' does not exist"):
         generated_source(bodies.adamw, "metal")
-    with pytest.raises(KernelError, match="not a mixture"):
+    with pytest.raises(KernelError, match="storage 'float16' does not exist; allowed are float32, bfloat16"):
+        generated_source(bodies.adamw, "cpu", storage="float16")
+    with pytest.raises(KernelError, match="takes calls or kernels, at least one, not a mixture"):
         generated_source([*calls, bodies.adamw], "cpu")

@@ -184,6 +184,10 @@ def negates_a_number(x: Gene) -> Gene:
     return where(~x, x, x)
 
 
+def decides_by_a_literal(x: Gene) -> Gene:
+    return where(True, x, x)
+
+
 def too_large(x: Gene) -> Gene:
     return x * 1e39
 
@@ -200,9 +204,10 @@ def too_large(x: Gene) -> Gene:
         (loops, "iteration is not supported"),
         (returns_too_much, r"returns 2 value\(s\); expected are 1: the new target"),
         (forgets_the_state, r"returns 1 value\(s\); expected are 2: the new target and 1 state"),
-        (returns_nothing, "NoneType None is no number"),
+        (returns_nothing, "NoneType None is no number a gene kernel can use"),
         (adds_a_condition, "a condition stands where a number is needed"),
         (negates_a_number, "a number stands where a condition is needed"),
+        (decides_by_a_literal, "expected a condition such as `x > 0`, found True"),
         (too_large, "literal 1e[+]39 is not finite in float32"),
     ],
 )
@@ -245,17 +250,26 @@ def rounds(x: Gene, rounding: Scalar) -> Gene:
 @pytest.mark.parametrize(
     ("function", "says"),
     [
-        (no_gene, "no parameter is a Gene"),
+        (no_gene, "no parameter is a Gene; annotate the target"),
         (no_role, "'rate' has no annotation; allowed are Gene, State, Scalar"),
         (wrong_role, "'rate' has the annotation <class 'float'>; allowed are Gene"),
-        (has_default, "'rate' has a default"),
-        (keyword_only, "'rate' is starred or keyword-only"),
-        (rounds, "bears the name of the rounding stream"),
+        (has_default, "'rate' has a default; gene kernels have none, pass it as a Scalar"),
+        (keyword_only, "'rate' is starred or keyword-only; list plain parameters"),
+        (rounds, "bears the name of the rounding stream; choose another"),
     ],
 )
 def test_signatures_without_roles_are_refused_when_decorated(function, says):
     with pytest.raises(KernelError, match=says):
         gene_kernel(function)
+
+
+def unknown_role(x: Gene, rate: "Nowhere") -> Gene:  # noqa: F821 - the mistake
+    return x
+
+
+def test_an_annotation_that_names_nothing_is_refused():
+    with pytest.raises(KernelError, match="an annotation cannot be read: name 'Nowhere' is not defined"):
+        gene_kernel(unknown_role)
 
 
 def test_widths_are_checked():

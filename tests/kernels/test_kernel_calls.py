@@ -22,7 +22,7 @@ def pso_call(**changes):
     [
         (
             {"tensors": {"elite": torch.zeros(N)}},
-            r"'pso': tensors: unknown \['elite'\]; it takes exactly \['x', 'perso",
+            r"call of 'pso': tensors: unknown \['elite'\]; it takes exactly \['x', 'perso",
         ),
         ({"scalars": {"sigma": 1.0}}, r"scalars: unknown \['sigma'\]; it takes exactly \['inertia', 'cognitive'"),
         ({"streams": {"r3": 1}}, r"streams: unknown \['r3'\]; it takes exactly \['r1', 'r2'\]"),
@@ -91,7 +91,7 @@ def test_launches_that_do_not_fit_together_are_refused():
     [
         (torch.full((2,), 1024), r"contiguous int32 tensor \[2\], found torch.int64"),
         (torch.full((3,), 1024, dtype=torch.int32), r"int32 tensor \[2\], found torch.int32 \[3\]"),
-        (torch.tensor([1024, 1025], dtype=torch.int32), r"within \[0, 1024\], found 1024 to 1025"),
+        (torch.tensor([1024, 1025], dtype=torch.int32), r"live holds counts within \[0, 1024\], found 1024 to 1025"),
         (torch.tensor([-1, 5], dtype=torch.int32), r"within \[0, 1024\], found -1 to 5"),
         (torch.ones(2, dtype=torch.int32, device="meta"), "live lies on meta, the tensors on cpu"),
     ],

@@ -75,6 +75,12 @@ def test_a_gene_has_its_number_wherever_one_starts(draw, bits):
     assert draw(SEED, 7, 0, bits=bits, first_gene=10).numel() == 0
 
 
+@pytest.mark.parametrize(("count", "first"), [(-1, 0), (3, -1)])
+def test_genes_are_counted_from_zero(count, first):
+    with pytest.raises(KernelError, match=f"count and first_gene must not be negative, found {count} and {first}"):
+        normals(1, 1, count, bits=16, first_gene=first)
+
+
 def test_widths_that_do_not_exist_are_refused():
     with pytest.raises(KernelError, match=r"Normal\[8\] does not exist; Normal takes \[32, 16\] bits"):
         normals(1, 1, 1, bits=8)

@@ -200,25 +200,29 @@ def test_stochastic_rounding_is_unbiased():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"streams": [1, 2]}, "2 streams and 1 weights"),
-        ({"weights": [float("nan")]}, "finite"),
-        ({"weights": [1e300]}, "too large for float32"),
-        ({"bits": 8}, "16 or 32"),
-        ({"first_tile": -1}, "first_tile"),
+        ({"streams": [1, 2]}, "2 streams and 1 weights were given; every member needs one of each"),
+        ({"weights": [float("nan")]}, "weights must be finite numbers, found nan"),
+        ({"weights": [1e300]}, "a weight is too large for float32"),
+        ({"bits": 8}, "bits must be 16 or 32, found 8"),
+        ({"first_tile": -1}, r"first_tile must be a whole number within \[0, 2\^53\), found -1"),
         ({"first_tile": 1 << 53}, "first_tile"),
-        ({"seed": 1.5}, "integers"),
+        ({"seed": 1.5}, r"seeds and streams must be integers \(see stream_id\), found 1\.5"),
         ({"mask": (1, 1.5)}, "mask: a probability must lie within"),
-        ({"mask": 0.5}, "mask must be a pair"),
-        ({"base": torch.zeros(5)}, "elements"),
-        ({"base": torch.zeros(2048, dtype=torch.float64)}, "float64"),
-        ({"scale": torch.zeros(3)}, "2 elements"),
-        ({"live": torch.zeros(2)}, "int32"),
+        ({"mask": 0.5}, "mask must be a pair of a stream and a probability, found 0.5"),
+        ({"base": torch.zeros(5)}, "base has 5 elements on cpu, x has 2048 on cpu; both must agree"),
+        ({"base": torch.zeros(2048, dtype=torch.float64)}, "base is torch.float64; allowed are torch.float32"),
+        ({"scale": torch.zeros(3)}, "scale must be torch.float32 of 2 elements, one a tile of 1024 genes"),
+        ({"live": torch.zeros(2)}, r"live must be a contiguous int32 tensor \[2\], found torch.float32"),
         ({"live": torch.tensor([1024, 1025], dtype=torch.int32)}, "found 1024 to 1025"),
-        ({"live": torch.ones(2, dtype=torch.int32, device="meta")}, "live lies on meta"),
-        ({"scale": torch.ones(2, device="meta")}, "scale lies on meta"),
+        (
+            {"live": torch.ones(2, dtype=torch.int32, device="meta")},
+            "live lies on meta, the tensors on cpu; move it there",
+        ),
+        ({"scale": torch.ones(2, device="meta")}, "scale lies on meta, x on cpu; move one of them"),
+        ({"live": [1024, 1024]}, r"live must be a tensor \(live_table\(numel\) makes one\), found list"),
         ({"base": torch.ones(2048, device="meta")}, "both must agree"),
-        ({"streams": ["a"]}, "integers"),
-        ({"backend": "tpu"}, "does not exist"),
+        ({"streams": ["a"]}, "must be integers .*found 'a'"),
+        ({"backend": "tpu"}, "backend 'tpu' does not exist; allowed are auto"),
     ],
 )
 def test_what_does_not_fit_together_is_refused(changes, message):
@@ -230,9 +234,9 @@ def test_what_does_not_fit_together_is_refused(changes, message):
 
 def test_overlap_and_strides_are_refused():
     x = torch.zeros(4096)
-    with pytest.raises(KernelError, match="overlaps"):
+    with pytest.raises(KernelError, match="base overlaps x without being the same; copy one of them"):
         add_weighted_noise_(x[:2048], streams=[1], weights=[1.0], seed=1, base=x[1024:3072])
-    with pytest.raises(KernelError, match="flat contiguous"):
+    with pytest.raises(KernelError, match="x must be a flat contiguous tensor, found"):
         add_weighted_noise_(x[::2], streams=[1], weights=[1.0], seed=1)
 
 

@@ -169,7 +169,7 @@ def test_a_graph_that_is_being_captured_is_refused(monkeypatch):
     request = checked(torch.zeros(5), {**MEMBERS, "seed": 1})
     object.__setattr__(request, "x", torch.zeros(5).as_subclass(OnDevice))
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
-    with pytest.raises(KernelError, match="which a CUDA graph cannot capture"):
+    with pytest.raises(KernelError, match="its members are copied to the device, which a CUDA graph cannot capture"):
         members_of(request)
 
 

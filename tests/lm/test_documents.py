@@ -93,3 +93,14 @@ def test_the_fingerprint_follows_content_and_where_files_end(tmp_path):
 
     assert fingerprint("one", "two") == fingerprint("one", "two")
     assert len({fingerprint("one", "two"), fingerprint("onet", "wo"), fingerprint("one", "tow")}) == 3
+
+
+def test_a_file_that_may_not_be_read_is_named(text_file, monkeypatch):
+    def refuse(self):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(type(text_file), "read_bytes", refuse)
+    with pytest.raises(
+        DataError, match=r"corpus\.txt: cannot be read \(Permission denied\)\. Check its permissions, or"
+    ):
+        text_source([str(text_file)], [], 0.1)

@@ -1,4 +1,6 @@
 import json
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -151,6 +153,52 @@ def test_a_weight_that_is_written_wrongly_is_found_and_nothing_is_kept(open_text
     assert caught.value.exit_code == 4
     assert not (tmp_path / "out").exists()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def _shifted(model):
+    """The model, all of whose logits are larger by one."""
+
+    def shift(module, inputs, output):
+        output.logits = output.logits + 1
+        return output
+
+    model.register_forward_hook(shift)
+    return model
+
+
+def _refuse(path):
+    raise OSError("the disk gave other bytes")
+
+
+def _raised_by_one(path, *, make):
+    return lambda text, **options: SimpleNamespace(input_ids=[each + 1 for each in make(path)(text).input_ids])
+
+
+OPENED_AGAIN = {
+    "AutoModelForCausalLM, which fails": (
+        lambda make: _refuse,
+        r"what was written cannot be opened again \(the disk gave",
+    ),
+    "AutoModelForCausalLM, shifted": (lambda make: lambda path: _shifted(make(path)), "logits differ by up to 1"),
+    "AutoTokenizer, shifted": (
+        lambda make: partial(_raised_by_one, make=make),
+        "the opened tokenizer gives other tokens",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", OPENED_AGAIN)
+def test_an_export_that_does_not_equal_the_individual_is_not_kept(open_text, tmp_path, monkeypatch, what):
+    task = open_text()
+    module = mounted(task, layers=1)
+    change, message = OPENED_AGAIN[what]
+    kind = getattr(quiet_transformers(), what.split(",")[0])
+    true = kind.from_pretrained
+    changed = change(lambda path: true(path, local_files_only=True))
+    monkeypatch.setattr(kind, "from_pretrained", lambda path, **options: changed(path))
+    with pytest.raises(CheckpointError, match=f"export: .*{message}.*Nothing was kept"):
+        task.export(module, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_diverged_model_is_exported_as_it_is(open_text, tmp_path):

@@ -45,6 +45,12 @@ def test_a_tokenizer_that_is_malformed_deep_inside_is_named(tmp_path: Path, what
         tokenizer_file(tmp_path / "tokenizer.json")
 
 
+def test_a_tokenizer_without_a_token_is_said_to_have_none(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text(json.dumps(MALFORMED["no token"]()))
+    with pytest.raises(DataError, match=r"is no tokenizer that can be used \(it has no token\)"):
+        tokenizer_file(tmp_path / "tokenizer.json")
+
+
 def test_json_too_deep_to_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.json").write_text("[" * 100_000)
     with pytest.raises(DataError, match=r"tokenizer\.json: is damaged or no JSON"):
@@ -57,7 +63,7 @@ def test_json_too_deep_to_be_read_is_named(tmp_path: Path) -> None:
 def test_a_tokenizer_config_of_another_form_says_nothing_or_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "tokenizer.json").write_text(json.dumps(_tokenizer()))
     (tmp_path / "tokenizer_config.json").write_text(content)
-    with pytest.raises(DataError, match=r"tokenizer_config\.json: "):
+    with pytest.raises(DataError, match=r"tokenizer_config\.json: its eos_token is no text\. Correct the file"):
         tokenizer_file(tmp_path / "tokenizer.json")
 
 
@@ -131,7 +137,10 @@ def test_facts_of_another_form_beside_cached_tokens_are_one_clear_error(
     open_text()
     (path,) = (tmp_path / "run").rglob("facts.json")
     path.write_text(json.dumps(change(json.loads(path.read_text()))))
-    with pytest.raises(DataError, match=r"facts\.json: the cached tokens are damaged \(.+\)\. Delete the folder"):
+    with pytest.raises(
+        DataError,
+        match=r"facts\.json: the cached tokens are damaged \(.*(instead of named facts|which is no \w+)\)\. Delete the folder",
+    ):
         open_text()
 
 
@@ -150,7 +159,16 @@ def test_cached_tokens_that_are_no_list_of_whole_numbers_are_one_clear_error(ope
     facts = json.loads((path.parent / "facts.json").read_text()) | {"train": tokens.shape[0] if tokens.ndim else 1}
     (path.parent / "facts.json").write_text(json.dumps(facts))
     np.save(path, tokens)
-    with pytest.raises(DataError, match=r"train\.npy: the cached tokens are damaged"):
+    with pytest.raises(DataError, match=r"train\.npy: the cached tokens are damaged \(.* instead of token ids\)"):
+        open_text()
+
+
+def test_cached_tokens_that_are_fewer_than_there_were_are_one_clear_error(open_text, tmp_path: Path) -> None:
+    open_text()
+    (path,) = (tmp_path / "run").rglob("train.npy")
+    count = len(np.load(path))
+    np.save(path, np.load(path)[:9])
+    with pytest.raises(DataError, match=rf"train\.npy: the cached tokens are damaged \(9 tokens instead of {count}\)"):
         open_text()
 
 

@@ -1,5 +1,6 @@
 import json
 import pickle
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -101,6 +102,22 @@ def test_a_model_that_predicts_no_next_token_is_refused(open_text, tmp_path):
     quiet_transformers().ViTConfig().save_pretrained(tmp_path / "vit")
     with pytest.raises(DataError, match=r"is a vit, which is no causal language model"):
         open_text(model=str(tmp_path / "vit"))
+
+
+def test_a_model_that_sees_later_tokens_is_refused_with_what_to_do(open_text, tmp_path):
+    sizes = dict(vocab_size=257, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16)
+    quiet_transformers().BertConfig(**sizes, max_position_embeddings=32).save_pretrained(tmp_path / "bert")
+    with pytest.raises(
+        UsageError, match=r"sees later tokens, .*\. Use a causal language model; some need is_decoder: true"
+    ):
+        open_text(model=str(tmp_path / "bert")).build()
+
+
+def test_a_tokenizer_without_a_fast_form_is_refused(open_text, saved, monkeypatch):
+    slow = SimpleNamespace(is_fast=False)
+    monkeypatch.setattr(quiet_transformers().AutoTokenizer, "from_pretrained", lambda *path, **options: slow)
+    with pytest.raises(DataError, match=r"has no fast tokenizer \(tokenizer\.json\)\. Convert it first"):
+        open_text(model=str(saved[0]), tokenizer="auto")
 
 
 def test_an_architecture_that_cannot_be_built_is_named(open_text, tmp_path):

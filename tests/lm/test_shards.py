@@ -143,6 +143,14 @@ def test_a_header_with_another_count_is_refused(tmp_path, count):
         open_shard(llmc(tmp_path / "bad.bin", range(100), count=count))
 
 
+def test_a_folder_in_place_of_a_shard_is_named(tmp_path):
+    (tmp_path / "bad.bin").mkdir()
+    with pytest.raises(
+        DataError, match=r"bad\.bin: cannot be read \(Is a directory\)\. Check its permissions, or remove it"
+    ):
+        open_shard(tmp_path / "bad.bin")
+
+
 def test_an_unknown_version_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"magic 20240520\) of version 2; only version 1 can be read"):
         open_shard(llmc(tmp_path / "bad.bin", range(100), version=2))
@@ -175,5 +183,5 @@ def test_a_damaged_verdict_is_named(tmp_path, place_at):
     settings(path).open(place_at())
     (facts,) = (tmp_path / "run").glob("shards-*/facts.json")
     facts.write_text("{")
-    with pytest.raises(DataError, match=r"shards-\w+: is damaged .* Delete it"):
+    with pytest.raises(DataError, match=r"shards-\w+: is damaged .*\. Delete it; the token shards are then checked"):
         settings(path).open(place_at())

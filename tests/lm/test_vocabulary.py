@@ -107,8 +107,18 @@ def test_a_file_that_is_no_tokenizer_is_named(tmp_path, content, message):
 
 
 def test_a_tokenizer_file_that_is_missing_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"absent\.json: cannot be read \(No such file"):
+    with pytest.raises(
+        DataError, match=r"absent\.json: cannot be read \(No such file or directory\)\. Correct task\.tokenizer"
+    ):
         tokenizer_file(tmp_path / "absent.json")
+
+
+def test_without_an_end_of_text_token_a_text_needs_a_prompt(open_text, tmp_path):
+    vocabulary = json.loads(byte_vocabulary().tokenizer.to_str())
+    (tmp_path / "tokenizer.json").write_text(json.dumps(vocabulary).replace(END_OF_TEXT, "<odd>"))
+    task = open_text(tokenizer=str(tmp_path / "tokenizer.json"))
+    with pytest.raises(UsageError, match=r"no end-of-text token to start from\. Give a prompt"):
+        task.generate(task.build(layers=1), "", tokens=1)
 
 
 def test_known_vocabularies_have_their_published_sizes():

@@ -17,7 +17,10 @@ BROKEN = {
     "import_error": ("import nowhere_to_be_found", "cannot be imported: ModuleNotFoundError No module named"),
     "syntax_error": ("def f(:", "cannot be imported: SyntaxError"),
     "exits": ("import sys; sys.exit(3)", "cannot be imported: SystemExit 3"),
-    "raises": ("1 / 0", "cannot be imported: ZeroDivisionError"),
+    "raises": (
+        "1 / 0",
+        "ZeroDivisionError division by zero. Repair or remove it; EVOWEIGHTS_STRICT_PLUGINS=1 shows the traceback",
+    ),
     "no_hook": ("x = 1", "it has no hook"),
     "misspelt": (
         "from evoweights import hookimpl\n@hookimpl\ndef run_strated(info): pass",
@@ -47,6 +50,16 @@ BROKEN = {
         "from evoweights import hookimpl\n@hookimpl\ndef register(catalog): catalog.add('operator', int)",
         "must be a frozen dataclass",
     ),
+    "no_name": (
+        GOOD.replace('name: ClassVar[str] = "thing"', 'name: ClassVar[str] = "Thing!"'),
+        "needs a class attribute `name` like 'my_operator', found 'Thing!'",
+    ),
+    "no_source": (
+        GOOD.replace('"nobody 2020"', '""'),
+        "needs a class attribute `source`: the paper, or who made it",
+    ),
+    "no_docstring": (GOOD.replace('"""Does a thing."""', ""), "needs a docstring whose first line says what it does"),
+    "odd_kind": (GOOD.replace('"operator"', '"operater"'), "no kind 'operater' is open; catalog.kind() opens one."),
     "same_name_twice": (
         GOOD + "    catalog.add('operator', Thing)\n",
         "The name 'operator thing' is taken twice",

@@ -261,14 +261,14 @@ def test_the_page_is_written_where_it_is_looked_for(tmp_path: Path) -> None:
     assert write_report(folders[:1]) == folders[0] / "report.html"
     assert write_report(folders) == tmp_path / "runs" / "report.html"
     assert write_report(folders[:1], to=tmp_path / "new" / "page.html").read_text().startswith("<!DOCTYPE html>")
-    with pytest.raises(UsageError, match="is a folder"):
+    with pytest.raises(UsageError, match=r"--to: .* is a folder\. Give the name of a file"):
         write_report(folders[:1], to=tmp_path / "runs")
 
 
 def test_what_is_no_run_is_one_clear_error(tmp_path: Path, full: Path) -> None:
     with pytest.raises(UsageError, match="is no run"):
         render([tmp_path / "none"])
-    with pytest.raises(UsageError, match="no generation is over yet"):
+    with pytest.raises(UsageError, match="no generation is over yet, so there is nothing to look at"):
         render([record_run(tmp_path / "new", generations=0, settings={"generations": 5})])
     damaged = record_run(tmp_path / "damaged")
     (damaged / "info.json").write_text("{")

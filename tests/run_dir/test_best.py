@@ -83,12 +83,25 @@ def test_a_damaged_best_is_named(tmp_path, file):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 4
     path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=f"best is damaged: {file}"):
+    with pytest.raises(CheckpointError, match=rf"best is damaged: {file}[\s\S]*Continue the run, or restore"):
+        load_best(tmp_path / "best")
+
+
+def test_a_best_that_cannot_be_read_though_it_was_verified_is_named(tmp_path, monkeypatch):
+    put(tmp_path, 1.0)
+
+    def refuse(path):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("evoweights.storage.best.read_tensors", refuse)
+    with pytest.raises(
+        CheckpointError, match=r"best cannot be read: .*Input/output error\. Mend that, or put back an intact"
+    ):
         load_best(tmp_path / "best")
 
 
 def test_no_best_is_said(tmp_path):
-    with pytest.raises(CheckpointError, match="no best individual yet"):
+    with pytest.raises(CheckpointError, match=r"has no best individual yet. Continue the run until"):
         load_best(tmp_path / "best")
 
 

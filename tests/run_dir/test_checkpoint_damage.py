@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoweights.errors import CheckpointError
+from evoweights.storage import durable
 from evoweights.storage.checkpoints import CheckpointStore
 from evoweights.storage.manifest import MANIFEST
 
@@ -130,6 +131,38 @@ def test_a_manifest_made_to_mislead_is_refused(folder, change):
     latest_skipping(folder, file=MANIFEST)
 
 
+def test_a_file_name_that_leaves_the_checkpoint_is_named(folder):
+    rewrite(folder / "step-000000003" / MANIFEST, {"files": {"../../outside": {"size": 1, "sha256": "0"}}})
+    (problem,) = CheckpointStore(folder).verify()[0].problems
+    assert problem == f"{MANIFEST} is malformed: the file name '../../outside' is not allowed"
+
+
+def test_a_file_that_cannot_be_read_though_it_was_verified_is_named(folder):
+    found = CheckpointStore(folder).latest()
+    file = found.folder / "individuals" / "0001.safetensors"
+    file.unlink()
+    file.mkdir()
+    words = r"step-000000003: individuals/0001\.safetensors cannot be read: .*\. Mend that, or put back an intact copy"
+    with pytest.raises(CheckpointError, match=words):
+        found.tensors("individuals/0001")
+
+
+def test_an_old_checkpoint_that_cannot_be_removed_is_said_and_the_save_counts(tmp_path, monkeypatch, caplog):
+    store = CheckpointStore(tmp_path)
+    for step in (1, 2):
+        save(store, step)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(durable, "discard", refuse)
+        save(store, 3)
+    assert "An old checkpoint could not be removed (" in caplog.text and "the next save tries again" in caplog.text
+    save(store, 4)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["step-000000003", "step-000000004"]
+
+
 def test_a_newer_format_is_not_skipped_but_says_which_version_it_needs(folder):
     rewrite(folder / "step-000000003" / MANIFEST, {"format": 7, "needs": "3.2"})
     before = sorted(folder.rglob("*"))
@@ -153,7 +186,7 @@ def test_when_none_is_intact_every_reason_is_given_and_asking_again_gives_the_sa
     for _ in range(2):
         with pytest.raises(CheckpointError) as raised:
             CheckpointStore(folder).latest(on_skip=pytest.fail)
-        assert raised.value.exit_code == 4
+        assert raised.value.exit_code == 4 and str(raised.value).startswith("No intact checkpoint is left:")
         messages.add(str(raised.value))
     (message,) = messages
     assert [int(step) for step in re.findall(r"step-(\d{9}):", message)] == [3, 2, 1]

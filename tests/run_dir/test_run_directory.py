@@ -117,18 +117,21 @@ def test_a_fresh_run_is_made_beside_those_that_exist_and_can_be_continued_by_its
 def test_a_folder_that_is_no_run_is_refused_untouched(tmp_path):
     (tmp_path / "trial").mkdir()
     (tmp_path / "trial" / "thesis.tex").write_text("years of work")
-    with pytest.raises(UsageError, match=r"no run \(it has no config\.yaml\) but holds thesis\.tex"):
+    with pytest.raises(
+        UsageError,
+        match=r"no run \(it has no config\.yaml\) but holds thesis\.tex; nothing is changed\. Choose another name",
+    ):
         start(tmp_path)
     assert os.listdir(tmp_path / "trial") == ["thesis.tex"]
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UsageError, match="is a file"):
+    with pytest.raises(UsageError, match=r"is a file, not a run directory. Choose another"):
         start(tmp_path, "file")
 
 
 def test_a_folder_with_the_configuration_of_something_else_is_refused_untouched(tmp_path):
     (tmp_path / "trial").mkdir()
     (tmp_path / "trial" / "config.yaml").write_text("model_type: other\n")
-    with pytest.raises(UsageError, match="another configuration"):
+    with pytest.raises(UsageError, match="was started with another configuration"):
         start(tmp_path)
     assert os.listdir(tmp_path / "trial") == ["config.yaml"]
 
@@ -143,7 +146,7 @@ def test_an_empty_folder_becomes_the_run(tmp_path):
     "name", ["", ".", "..", ".hidden", "a/b", "../a", "/a", "a b", "a\0", "a\n", "x" * 65, "\u00e4"]
 )
 def test_a_name_that_is_no_plain_folder_name_is_refused(tmp_path, name):
-    with pytest.raises(UsageError, match="cannot name a run"):
+    with pytest.raises(UsageError, match="cannot name a run; use 1 to 64 of A-Z"):
         start(tmp_path / "runs", name)
     assert os.listdir(tmp_path) == []
 
@@ -239,7 +242,7 @@ def test_a_run_can_be_read_while_it_is_written(tmp_path):
         assert found is not None and found.step == 1
         assert read.status().state == "running" and read.holder == run.holder
         read.close()
-        with pytest.raises(RunInUseError):
+        with pytest.raises(RunInUseError, match=r"is in use by process .*Wait for it, stop it, or start"):
             start(tmp_path)
 
 

@@ -82,11 +82,17 @@ def test_losses_that_were_changed_in_the_log_are_found(losses, tmp_path):
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     lines[1]["losses"] = losses
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    with pytest.raises(CheckpointError, match=r"config\.yaml was changed"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"no losses for a generation of a searcher: it or config\.yaml|cannot have been taken, because .*was changed",
+    ):
         replay(log.parent)
 
 
 def test_rates_that_diverge_end_the_turn_with_what_diverged():
     searcher = CMAES(space=Subspace(size=4), popsize=6, c_sigma=1.0, c_sigma_ratio=100.0)
-    with pytest.raises(NonFiniteStep, match="diverged"):
+    with pytest.raises(
+        NonFiniteStep,
+        match=r"cmaes has diverged: its .* not finite|cmaes has diverged: its covariance is no longer positive definite",
+    ):
         stepped(searcher, mounted_(searcher), Feed(), [1, 2])

@@ -9,6 +9,7 @@ from searchers_under_test import catalog
 
 from evoweights.config.schema import settings_of
 from evoweights.errors import UsageError
+from evoweights_evotorch.cmaes import CMAES
 from evoweights_evotorch.gaussians import CEM, SNES
 from evoweights_evotorch.pgpe import PGPE
 from evoweights_evotorch.populations import Cosyne
@@ -64,14 +65,33 @@ def test_no_cluster_is_started():
 @pytest.mark.parametrize(
     ("component", "settings", "message"),
     [
-        (CEM, {"popsize": 4, "parenthood_ratio": 0.25}, "parenthood_ratio: 0.25 of 4 members are 1, needed are 2"),
-        (PGPE, {"popsize": 5}, "popsize: found 5; members come in pairs"),
+        (
+            CEM,
+            {"popsize": 4, "parenthood_ratio": 0.25},
+            "parenthood_ratio: 0.25 of 4 members are 1, needed are 2; raise it",
+        ),
+        (PGPE, {"popsize": 5}, "popsize: found 5; members come in pairs, so it must be even"),
         (PGPE, {"optimizer_config": {"beta1": 0.9}}, "beta1 is no setting of clipup, which takes momentum, max_speed"),
+        (
+            PGPE,
+            {"optimizer": "adam", "optimizer_config": {"beta1": 0.9}},
+            "adam takes beta1 and beta2 together; give both",
+        ),
+        (CMAES, {"c_1": 0.7, "c_mu": 0.5}, "found 1.2 together; a covariance is replaced by at most 1 of itself"),
+        (CMAES, {"stdev_min": 2.0, "stdev_max": 1.0}, "is more than stdev_max, 1.0; lower it or leave one of them out"),
         (SNES, {"optimizer_config": {"momentum": 0.9}}, "momentum is no setting of none, which takes nothing"),
-        (Cosyne, {"num_elites": 1, "elitism_ratio": 0.1}, "both are given"),
-        (Cosyne, {"num_elites": 99}, "found 99 of 32"),
-        (Cosyne, {"num_children": 3}, "must be even"),
-        (Cosyne, {"mutation_stdev": None, "mutation_probability": 0.5}, "there is no mutation"),
+        (
+            Cosyne,
+            {"num_elites": 1, "elitism_ratio": 0.1},
+            "num_elites, elitism_ratio: both are given; give one of them",
+        ),
+        (Cosyne, {"num_elites": 99}, "num_elites: found 99, but there are only 32 members"),
+        (Cosyne, {"num_children": 3}, "num_children: found 3; children come in pairs, so it must be even"),
+        (
+            Cosyne,
+            {"mutation_stdev": None, "mutation_probability": 0.5},
+            "mutation_stdev is null, so there is no mutation",
+        ),
     ],
 )
 def test_settings_that_cannot_work_are_refused(component, settings, message):

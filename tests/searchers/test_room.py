@@ -68,7 +68,8 @@ def test_what_does_not_fit_is_refused_with_both_figures(entry, free):
     searcher.check(mounted)
     free(needed - 1024)
     with pytest.raises(
-        ResourceError, match=rf"improve {searcher.name} over [0-9,]+ numbers .*takes about .* GiB, and .* GiB are free"
+        ResourceError,
+        match=rf"improve {searcher.name} over [0-9,]+ numbers .*: a generation takes about .* GiB, and .* GiB are free",
     ):
         searcher.check(mounted)
     assert feed.asked == 0

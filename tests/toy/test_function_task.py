@@ -5,8 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evoweights.errors import UsageError
 from evoweights.genome import layout_of
 from evoweights.seeds import Noise, seeded
+from evoweights.task import TaskPlace
 from evoweights_toy import Function
 from evoweights_toy.function import BOUNDS, FUNCTIONS
 
@@ -110,3 +112,11 @@ def test_a_point_may_be_bfloat16(place_at):
     assert task.evaluate(module) == 64.0
     task.loss(module, task.batch(0)).backward()
     assert module.x.grad.dtype == torch.bfloat16
+
+
+def test_individuals_that_a_task_cannot_score_together_are_refused_with_what_to_do(tmp_path):
+    task = Function().open(TaskPlace(tmp_path, Noise(0), torch.device("cpu")))
+    with pytest.raises(
+        UsageError, match=r"FunctionTask cannot repeat a batch of type .*\. Use a perturbation that scores"
+    ):
+        task.repeated(task.batch(0), 2)

@@ -21,6 +21,7 @@ from evoweights.cli.options import (
     read_config,
 )
 from evoweights.cli.output import say, say_json
+from evoweights.errors import UsageError
 
 if TYPE_CHECKING:
     from evoweights.config.run_config import RunConfig
@@ -74,6 +75,10 @@ def ablate(
     from evoweights.runs.controls import carry_out, compared
 
     names = None if controls is None else [each.strip() for each in controls.split(",") if each.strip()]
+    if names == []:
+        raise UsageError(
+            f"--controls: found {controls!r}, which names none. Give names with commas between them, or leave it out."
+        )
     planned = _planned(loaded, names, seeds, allow_env or [])
     warn_on_stderr()
     for number, each in enumerate(planned, 1):

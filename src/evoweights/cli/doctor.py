@@ -57,7 +57,7 @@ def _disk(output: Path) -> Iterator[tuple[str, str]]:
     """Free space and the time of a small durable write where runs are, or would be."""
     import shutil
 
-    folder = next(each for each in (output.absolute(), *output.absolute().parents) if each.is_dir())
+    folder = next(each for each in (output.absolute(), *output.absolute().parents) if os.path.isdir(each))
     yield "disk", f"{size_text(shutil.disk_usage(folder).free)} free in {folder}"
     try:
         with tempfile.TemporaryFile(dir=folder) as file:

@@ -16,6 +16,7 @@ def load_torch() -> None:
     numpy missing and goes on.
     """
     sys.stdout.flush()
+    os.getcwd()  # in a folder that was deleted torch ends the process, so say that first
     before = signal.signal(signal.SIGINT, _leave_at_once)
     try:
         import torch  # noqa: F401 - for what comes after

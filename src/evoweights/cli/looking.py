@@ -52,7 +52,10 @@ def verify(run: RunFolder) -> None:
         return
     say_rows(rows)
     if damaged:
-        raise CheckpointError(f"{run}: {len(damaged)} of {len(rows)} are damaged: {', '.join(damaged)}.")
+        raise CheckpointError(
+            f"{run}: {len(damaged)} of {len(rows)} are damaged: {', '.join(damaged)}. Put back intact copies; "
+            "`evoweights status` says whether the run can go on without them."
+        )
 
 
 def _generations(run: "RunDirectory") -> Any:

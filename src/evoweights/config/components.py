@@ -13,7 +13,7 @@ from evoweights.config.interpolation import Interpolations, has_interpolation, l
 from evoweights.config.run_config import BY_NAME, SEVERAL, SINGLE
 from evoweights.config.schema import Setting, convert, fill, settings_of, show
 from evoweights.config.source import Source
-from evoweights.errors import PluginError, UsageError
+from evoweights.errors import EvoweightsError, PluginError, UsageError
 
 
 def spell_out(values: Mapping[str, Any], catalog: Catalog, *, name_defaults: bool = False) -> None:
@@ -140,10 +140,19 @@ def make_instance(
         made |= {} if found is None else {key: found}
     if made.keys() != settings.keys():
         return None
+    # What it says may repeat what came from an interpolation.
+    secret = any(has_interpolation(value) for key in settings for _, value in leaves(filled[key]))
     try:
         return cls(**made)
     except (UsageError, ValueError) as error:
-        # Its words may repeat what came from an interpolation.
-        secret = any(has_interpolation(value) for key in settings for _, value in leaves(filled[key]))
         hidden = "these settings do not go together (values from interpolations are not shown)."
         source.complain(path, hidden if secret else str(error))
+    except EvoweightsError:
+        raise
+    # Foreign code may raise anything.
+    except (Exception, SystemExit) as error:
+        what = "" if secret else f": {error}"
+        raise PluginError(
+            f"{source.origin(path)}: {path}: {cls.__name__} cannot be made, its code raised {type(error).__name__}{what}. Repair "
+            "or replace its plugin; settings that a component does not allow must be a ValueError."
+        ) from error

@@ -72,22 +72,22 @@ def settings_of(component: type) -> dict[str, Setting]:
     """The settings of a dataclass by name.
 
     Raises:
-        PluginError: a field's type cannot be looked up, or the default of a part is no component.
+        PluginError: a type cannot be looked up, a default cannot be made, or that of a part is no component.
     """
+    found = {}
     try:
         hints = typing.get_type_hints(component)
-    except NameError as error:
-        raise PluginError(
-            f"{component.__name__}: the type of a setting is only known to type checkers ({error}). Import it plainly."
-        ) from error
-    found = {}
-    for each in dataclasses.fields(component):
-        if each.init:
-            factory = each.default_factory
-            default = each.default if factory is dataclasses.MISSING else factory()
-            if "kind" in each.metadata and not isinstance(getattr(default, "name", None), str):
-                raise PluginError(f"{component.__name__}.{each.name}: its default {default!r} is no component.")
+        for each in (each for each in dataclasses.fields(component) if each.init):
+            default = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
             found[each.name] = Setting(each.name, hints[each.name], default, each.metadata)
+    except Exception as error:
+        raise PluginError(
+            f"{component.__name__}: the type or default of a setting cannot be known ({type(error).__name__}: {error}). Import "
+            "types plainly, not for type checkers only, and give defaults that can be made."
+        ) from error
+    for each in found.values():
+        if each.kind and not isinstance(getattr(each.default, "name", None), str):
+            raise PluginError(f"{component.__name__}.{each.name}: its default {each.default!r} is no component.")
     return found
 
 
@@ -180,7 +180,7 @@ def _convert(each: Setting, value: Any, path: str, *, secret: bool) -> Any:
     """``value`` in the type of its setting; entries of lists and mappings first, so that one of them is to blame."""
     for key, hint, entry in _entries(each.hint, value):
         _convert(dataclasses.replace(each, hint=hint), entry, f"{path}.{key}", secret=secret)
-    node = _typed_node(each.hint, where=each.name)
+    node = _typed_node(each.hint, where=path)
     try:
         if not secret and not _is_literally(each.hint, value):
             raise _NotAllowed(f"expected {each.allowed()}.", path=path, found=value)

@@ -4,6 +4,7 @@ A text comes from anyone, so it is read within bounds (size, depth, number of va
 tags, no merge keys, and of OmegaConf's interpolations only ``${key}`` and ``${oc.env:NAME}``.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -20,6 +21,7 @@ MAX_CHARACTERS = 100_000
 MAX_DEPTH = 20
 MAX_VALUES = 10_000
 COMMAND_LINE = "command line"
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass
@@ -78,7 +80,12 @@ class Source:
             )
             return
         try:
-            value = parse(f"value: {typed}", name=f"{COMMAND_LINE}: {path}").values["value"]
+            (value,) = parse(f"value: {typed}", name=f"{COMMAND_LINE}: {path}").values.values()
+        except ValueError:
+            self._refuse(
+                path, f"found {typed!r}, which is more than a value. Give each setting as an argument of its own."
+            )
+            return
         except UsageError as error:
             self.problems.append(f"{error} Put the value in quotes if it is text.")
             return
@@ -99,7 +106,7 @@ class Source:
         for depth, key in enumerate(keys):
             is_last = depth == len(keys) - 1
             if isinstance(at, list):
-                if not (key.isdecimal() and int(key) < len(at)):
+                if not (key.isdecimal() and len(key) < 6 and int(key) < len(at)):
                     allowed = f"entries 0 to {len(at) - 1}" if at else "no entries"
                     self._refuse(path, f"{key!r} is no entry of {'.'.join(keys[:depth])}, which has {allowed}.")
                     return None
@@ -156,6 +163,8 @@ def parse(text: str, *, name: str) -> Source:
         tree = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
     except yaml.YAMLError as error:
         raise UsageError(_describe_yaml_error(error, name)) from error
+    except ValueError as error:  # PyYAML takes 0x_ for a number, and Python reads no number of 5,000 digits
+        raise UsageError(f"{name}: holds a number that cannot be read: {error}.") from error
     except OmegaConfBaseException as error:
         raise UsageError(f"{name}: cannot be read: {str(error).splitlines()[0]}") from error
     assert isinstance(tree, dict)
@@ -200,9 +209,8 @@ def _walk(node: yaml.Node, path: tuple[str, ...], source: Source) -> Iterator[tu
         for index, each in enumerate(node.value):
             yield (*path, str(index)), each.start_mark.line + 1
             yield from _walk(each, (*path, str(index)), source)
-    if isinstance(node, yaml.ScalarNode) and is_malformed(node.value):
-        line = f"{source.name}:{node.start_mark.line + 1}"
-        source.problems.append(f"{line}: {'.'.join(path)}: an interpolation is of unknown form. Known: {FORMS}.")
+    if isinstance(node, yaml.ScalarNode) and (wrong := _what_is_wrong(node.value)):
+        source.problems.append(f"{source.name}:{node.start_mark.line + 1}: {'.'.join(path)}: {wrong}")
     if not isinstance(node, yaml.MappingNode):
         return
     first: dict[str, int] = {}
@@ -220,6 +228,15 @@ def _walk(node: yaml.Node, path: tuple[str, ...], source: Source) -> Iterator[tu
         first.setdefault(key.value, line)
         yield (*path, key.value), line
         yield from _walk(value, (*path, key.value), source)
+
+
+def _what_is_wrong(text: str) -> str:
+    """Why a single value can be none of any setting; empty if it can."""
+    if is_malformed(text):
+        return f"an interpolation is of unknown form. Known: {FORMS}."
+    if _NO_TEXT.search(text):
+        return f"found {text!r:.60}, which holds a zero or half of a character; no file or text can have that. Take it out."
+    return ""
 
 
 def _describe_yaml_error(error: yaml.YAMLError, name: str) -> str:

@@ -53,7 +53,14 @@ class _DiskRows:
         """Row ``index``, to read or write."""
         if self.genes == 0:
             return torch.zeros(0, dtype=self.dtype)
-        return torch.from_file(str(self.files[index]), shared=True, size=self.genes, dtype=self.dtype)
+        file = self.files[index]
+        # Torch would make a missing file anew, of zeros.
+        if not file.is_file() or file.stat().st_size != self.genes * self.dtype.itemsize:
+            raise ResourceError(
+                f"population.home: {file} was removed or cut short while the run needs it. Leave the folder of a run alone; the "
+                "same command continues from the last checkpoint."
+            )
+        return torch.from_file(str(file), shared=True, size=self.genes, dtype=self.dtype)
 
 
 class Event(Protocol):

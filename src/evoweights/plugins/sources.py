@@ -6,6 +6,7 @@ Nothing is imported here. Installed is not active: an installed plugin is found 
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -145,10 +146,15 @@ def _check_pin(plugin: Plugin, pin: str | None) -> None:
 
 def _find_file(request: str, folder: Path) -> Plugin:
     file = (folder / request).resolve()
-    if not file.is_file():
-        others = [each.name for each in file.parent.glob("*.py")]
+    if not os.path.isfile(file):
+        others = [each.name for each in file.parent.glob("*.py") if each.is_file()]
         raise UsageError(f"no file {file}.{did_you_mean(file.name, others)}")
-    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    try:
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise UsageError(
+            f"{file}: cannot be read ({error.strerror}). Correct its permissions, or remove it."
+        ) from error
     return Plugin(file.stem, str(file), digest, False, lambda: _import_file(file))
 
 

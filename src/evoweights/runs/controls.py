@@ -47,7 +47,12 @@ def controls_called(config: RunConfig, names: Sequence[str]) -> list[Control]:
 def controls_of(config: RunConfig) -> list[Control]:
     """Every control that says something about runs of this configuration, by name."""
     names = [entry.name for entry in config.catalog.entries("control")]
-    return [each for each in controls_called(config, names) if each.applies(config)]
+    return [each for each in controls_called(config, names) if _applies(each, config)]
+
+
+def _applies(control: Control, config: RunConfig) -> bool:
+    with calling(f"control {control.name}: applies"):
+        return control.applies(config)
 
 
 def plan(
@@ -60,7 +65,7 @@ def plan(
     """
     planned = []
     for control in controls:
-        if not control.applies(config):
+        if not _applies(control, config):
             fitting = [each.name for each in controls_of(config)]
             raise UsageError(
                 f"controls: {control.name} says nothing about this configuration.{did_you_mean(control.name, fitting)}"

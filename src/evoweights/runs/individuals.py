@@ -48,7 +48,7 @@ def open_individual(folder: Path, which: str = "best", *, allow_env: Sequence[st
     config, device = config_of_run(folder, allow_env=allow_env), torch.device("cpu")
     task = open_task(config, folder, device)
     blueprint = config.population.blueprint(task, Noise(config.seed).at("population"))
-    if which != "best" and not (which.isdecimal() and int(which) < blueprint.size):
+    if which != "best" and which not in map(str, range(blueprint.size)):
         raise UsageError(f"--expert: found {which!r}, allowed are best and 0 to {blueprint.size - 1}.")
     mounted = mount_blueprint(blueprint, device)
     if which == "best":
@@ -61,7 +61,9 @@ def open_individual(folder: Path, which: str = "best", *, allow_env: Sequence[st
         return OpenedIndividual(task, mounted.module, label)
     checkpoint = run_directory.checkpoints.latest()
     if checkpoint is None:
-        raise UsageError(f"{folder}: no checkpoint is saved yet, so there is no individual {which}.")
+        raise UsageError(
+            f"{folder}: no checkpoint is saved yet, so there is no individual {which}. Continue the run first."
+        )
     mounted.own.layout.check(checkpoint.state["layout"], where=str(checkpoint.folder))
     warn_of_other_task(checkpoint.state.get("task", {}), fingerprint_of(task), where=str(checkpoint.folder))
     row = int(which)

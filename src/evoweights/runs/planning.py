@@ -19,6 +19,7 @@ from evoweights.runs.estimate import Estimate
 from evoweights.runs.memory import mounted_buffers, step_bytes, without_content
 from evoweights.runs.session import open_task, resolve_backend, resolve_device, total_steps
 from evoweights.seeds import Noise
+from evoweights.storage.durable import disk_errors
 from evoweights.task import Task
 from evoweights.training import Feed
 
@@ -41,7 +42,9 @@ def estimate(config: RunConfig) -> Estimate:
         if isinstance(each.component, GeneOperator):
             check_kernel(each.component)
     activations = seconds = None
-    with tempfile.TemporaryDirectory() as folder:
+    with disk_errors("A temporary folder (TMPDIR)"):
+        temporary = tempfile.TemporaryDirectory()
+    with temporary as folder:
         task = open_task(config, Path(folder), device)
         is_sketch = task.sketches and device.type == "cpu"
         if is_sketch:

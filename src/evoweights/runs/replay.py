@@ -47,10 +47,13 @@ def replay(folder: Path, *, allow_env: Sequence[str] = ()) -> Replayed:
     entries = _entries(config, folder)
     checkpoint = run.checkpoints.latest()
     if checkpoint is None:
-        raise UsageError(f"{folder}: no checkpoint is saved yet, so there is nothing to compare a replay with.")
+        raise UsageError(
+            f"{folder}: no checkpoint is saved yet, so there is nothing to compare a replay with. Continue the run first."
+        )
     if any(each["parents"] for each in checkpoint.state["population"]["individuals"]):
         raise UsageError(
-            f"{folder}: cannot be replayed, because its selection copied individuals, which the log does not tell."
+            f"{folder}: cannot be replayed, because its selection copied individuals, which the log does not tell. "
+            "Only runs whose selection copies nothing (such as best) can be."
         )
     device = resolve_device(config.device)
     task = open_task(config, folder, device)
@@ -94,7 +97,8 @@ def _complete(
         record = next(remaining, None)
         if record is None or record.get("step") != wanted:
             raise CheckpointError(
-                f"{folder}/steps.jsonl: step {wanted} of {last} is missing, so the run cannot be replayed."
+                f"{folder}/steps.jsonl: step {wanted} of {last} is missing, so the run cannot be replayed. Put back an "
+                "intact copy of it."
             )
         row, generation = record.get("row"), record.get("generation")
         is_sound = type(row) is int and 0 <= row < rows and type(generation) is int and generation >= 0

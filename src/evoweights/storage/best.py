@@ -78,7 +78,9 @@ def _load(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
                 return _read(candidate)
             problems.append(f"{candidate} is damaged: {'; '.join(found) or 'it is no best individual'}.")
     if not problems:
-        raise CheckpointError(f"{folder.parent} has no best individual yet.")
+        raise CheckpointError(
+            f"{folder.parent} has no best individual yet. Continue the run until a generation is over."
+        )
     raise CheckpointError("\n".join([*problems, "Continue the run, or restore the file from a copy."]))
 
 
@@ -114,4 +116,4 @@ def _read(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
     try:
         return read_tensors(folder / GENOME), from_json((folder / META).read_bytes())
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder} cannot be read: {error}") from error
+        raise CheckpointError(f"{folder} cannot be read: {error}. Mend that, or put back an intact copy.") from error

@@ -101,4 +101,4 @@ def _unreadable(folder: Path, file: str, error: Exception) -> CheckpointError:
         return CheckpointError(
             f"{folder} has made way for newer checkpoints while it was read. Give the command again."
         )
-    return CheckpointError(f"{folder}: {file} cannot be read: {error}")
+    return CheckpointError(f"{folder}: {file} cannot be read: {error}. Mend that, or put back an intact copy.")

@@ -243,7 +243,8 @@ class RunDirectory:
         self.rewind(math.inf, math.inf)
 
     def _sync_journals(self) -> None:
-        """See that a checkpoint is never newer on the disk than the records of what led to it."""
+        """See that a checkpoint is never newer on the disk than the records of what led to it, nor without configuration."""
+        read_text(self.folder / CONFIG)
         for name in (METRICS, LINEAGE, STEPS):
             if (self.folder / name).exists():
                 durable.sync_file(self.folder / name)

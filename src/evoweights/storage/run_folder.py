@@ -37,8 +37,13 @@ def check_output(output: Path) -> None:
         UsageError: one of them is a file.
     """
     for each in (output, *output.absolute().parents):
-        if each.is_dir():
-            return
+        try:
+            if each.is_dir():
+                return
+        except OSError as error:  # a name that is too long, or a loop of links
+            raise UsageError(
+                f"output: {each} cannot be a folder: {error.strerror}. Choose another output folder."
+            ) from error
         if os.path.lexists(each):
             raise UsageError(f"output: {each} is no folder, so no run can be made in it. Choose another output folder.")
 
