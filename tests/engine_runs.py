@@ -1,19 +1,14 @@
-"""Small runs for tests: a configuration as a mapping, run in a folder, and its final population as bytes."""
+"""Small runs for tests: digits in a folder, and a way to stop and to watch them."""
 
-import dataclasses
-import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from evoweights.config.loading import config_from_text
 from evoweights.config.run_config import RunConfig
 from evoweights.hookspecs import hookimpl
 from evoweights.plugins.loading import register_hooks
-from evoweights.storage.checkpoints import CheckpointStore
+from evoweights.testing import tiny_runs
 
 DIGITS: Mapping[str, Any] = {
     "name": "digits",
@@ -29,15 +24,14 @@ DIGITS: Mapping[str, Any] = {
         {"name": "mutation", "rate": 0.05, "direction": "current_to_others"},
     ],
     "checkpoint": {"every_generations": 2},
+    "backend": "auto",
     "observers": [],
 }
 
 
 def config_in(folder: Path, changes: Mapping[str, Any] | None = None, **top: Any) -> RunConfig:
     """A digits run in ``folder``/runs, with some top-level keys replaced."""
-    values = {**DIGITS, **(changes or {}), **top}
-    config = config_from_text(OmegaConf.to_yaml(OmegaConf.create(values)), where="test", folder=folder)
-    return dataclasses.replace(config, output=folder / "runs")
+    return tiny_runs.config_in(folder, {**DIGITS, **(changes or {}), **top})
 
 
 class StopAt:
@@ -57,19 +51,3 @@ def observe(config: RunConfig, observer: object) -> None:
     manager = config.plugins.manager
     register_hooks(manager, observer, name="test")
     object.__setattr__(config, "hooks", type(config.hooks)(manager))
-
-
-def population_digest(run: Path) -> str:
-    """SHA-256 over every tensor and individual of the newest checkpoint: what must not depend on interruptions."""
-    checkpoint = CheckpointStore(run / "checkpoints").latest()
-    assert checkpoint is not None
-    digest = hashlib.sha256()
-    for name in sorted(checkpoint.names):
-        for key, tensor in sorted(checkpoint.tensors(name).items()):
-            digest.update(f"{name}/{key}/{tensor.dtype}/{tuple(tensor.shape)}".encode())
-            digest.update(tensor.contiguous().flatten().view(-1).numpy().tobytes())
-    state = dict(checkpoint.state)
-    # What a process looks at once, such as whether members see each other, is done and counted again after a stop.
-    progress = {key: each for key, each in state["progress"].items() if "seconds" not in key and "flops" not in key}
-    digest.update(repr((state["population"], state["shared_counters"], state["champion"], progress)).encode())
-    return digest.hexdigest()

@@ -17,7 +17,7 @@ from evoweights.plugins.loading import Hooks
 from evoweights.progress import TurnProgress
 from evoweights.recording.generation import record_of
 from evoweights.records import RunInfo, VaryRecord
-from evoweights.scoring import crown, evaluate, select
+from evoweights.scoring import Champion, crown, evaluate, select
 from evoweights.seeds import Noise
 from evoweights.storage.run_dir import RunDirectory
 from evoweights.task import Task
@@ -49,7 +49,7 @@ class Engine:
     environment: Mapping[str, Any]
     fingerprint: Mapping[str, str] = field(default_factory=dict)
     _seconds: dict[str, float] = field(default_factory=dict)
-    _best_on_disk: int | None = None
+    _best_on_disk: Champion | None = None
     _last_save: float = field(default_factory=time.monotonic)
     _failed_saves: int = 0
 
@@ -61,10 +61,10 @@ class Engine:
             DivergedError: no healthy individual is left.
         """
         if self.world.progress.generation == 0 and self.world.progress.turn is None:
-            self._score(-1)
+            self.score(-1)
         while self.world.progress.generation < self.config.generations:
             self.one_generation()
-        self._score(self.config.generations - 1)
+        self.score(self.config.generations - 1)
         self._save_best()
 
     def one_generation(self) -> None:
@@ -84,7 +84,7 @@ class Engine:
         self._seconds["vary"] -= credit
         if (generation + 1) % self.config.evaluate.every == 0:
             with self._phase("evaluate"):
-                self._score(generation)
+                self.score(generation)
                 varied += select(
                     self.world.population, self.config.select, generation=generation, noise=noise.at("select")
                 )
@@ -139,7 +139,13 @@ class Engine:
             self._seconds["credit"] = losses.seconds
         return records
 
-    def _score(self, generation: int) -> None:
+    def score(self, generation: int) -> None:
+        """Measure every individual whose fitness is unknown, and see who is the best now; generation -1 is the start.
+
+        Raises:
+            RunStopped: asked to stop; a checkpoint was written.
+            DivergedError: no healthy individual is left.
+        """
         unknown = self.world.population.unknown()
         is_done = evaluate(self.world.population, self.world.mounted, self.task, stop=self.stop)
         count = len(unknown) - len(self.world.population.unknown())
@@ -235,7 +241,7 @@ class Engine:
 
     def _save_best(self) -> None:
         champion = self.world.champion
-        if champion is not None and champion.generation != self._best_on_disk:
+        if champion is not None and champion is not self._best_on_disk:
             of = {"layout": self.world.population.layout.fingerprint, "task": self.fingerprint}
             self.run.save_best(champion.tensors, champion.facts() | of)
-            self._best_on_disk = champion.generation
+            self._best_on_disk = champion

@@ -28,7 +28,7 @@ class World:
     champion: Champion | None = None
     meter: EnergyMeter = field(default_factory=EnergyMeter)
     earlier: Measured = field(default_factory=Measured)
-    _saved_champion: int | None = None
+    _saved_champion: Champion | None = None
 
     def files(self) -> dict[str, Callable[[], Mapping[str, Tensor]]]:
         """The tensor files of a checkpoint by name, each made only when it is written."""
@@ -68,13 +68,13 @@ class World:
     def unchanged(self) -> set[str]:
         """The files that are the same as in the last checkpoint."""
         rows = {_file(row) for row in range(self.population.size) if row not in self.population.unsaved}
-        kept = self.champion is not None and self.champion.generation == self._saved_champion
+        kept = self.champion is not None and self.champion is self._saved_champion
         return rows | ({"champion"} if kept else set())
 
     def mark_saved(self) -> None:
         """A checkpoint of the present state is on disk."""
         self.population.unsaved.clear()
-        self._saved_champion = self.champion and self.champion.generation
+        self._saved_champion = self.champion
 
     def state(self) -> dict[str, Any]:
         """Everything of a checkpoint that is no tensor, as JSON values."""

@@ -9,6 +9,7 @@ import pytest
 from command_line import SMALL, CommandLine
 
 from evoweights.runs import session
+from evoweights.testing.faults import flip_bit
 
 # Asks the run to stop at the end of a generation, as Ctrl-C does.
 STOPPER = """
@@ -101,9 +102,7 @@ def test_verify_names_what_is_damaged(evoweights: CommandLine) -> None:
     intact = evoweights("verify", "runs/small")
     assert intact.code == 0 and intact.out.count("intact") == 3
     file = max(Path("runs/small/checkpoints").glob("step-*/individuals/0001.safetensors"))
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
+    flip_bit(file, -8)
     outcome = evoweights("verify", "runs/small")
     assert outcome.code == 4 and outcome.out.count("DAMAGED") >= 1
     assert outcome.err.startswith("error: runs/small:") and file.parents[1].name in outcome.err

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch._dynamo  # noqa: F401 (counting FLOPs loads it: once here, not in every child)
 
-from engine_runs import config_in, population_digest
+from engine_runs import config_in
 from evoweights.runs import session
+from evoweights.testing import population_digest
 
 LONGER = {"generations": 14, "checkpoint": {"every_generations": 1}}
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine_runs import config_in, population_digest
+from engine_runs import config_in
 from evoweights.contract import calling
 from evoweights.errors import DivergedError, PluginError, ResourceError, UsageError
 from evoweights.operators import Turn
@@ -21,6 +21,7 @@ from evoweights.records import RunResult
 from evoweights.runs import individuals, session
 from evoweights.storage.checkpoints import CheckpointStore
 from evoweights.task import Task, TaskPlace
+from evoweights.testing import population_digest
 
 
 class ScriptedTask(Task):

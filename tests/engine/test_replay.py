@@ -8,11 +8,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from engine_runs import StopAt, config_in, observe, population_digest
+from engine_runs import StopAt, config_in, observe
 from evoweights.cli.app import app
 from evoweights.errors import CheckpointError, PluginError, RunStopped, UsageError
 from evoweights.runs import session
 from evoweights.runs.replay import replay
+from evoweights.testing import population_digest
 
 PLUGIN = '''
 """Random steps whose length is the loss of the items."""

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine_runs import StopAt, config_in, observe, population_digest
+from engine_runs import StopAt, config_in, observe
 from evoweights.errors import RunStopped
 from evoweights.runs import session
+from evoweights.testing import population_digest
 
 
 def _run(folder: Path, observer: object | None = None, **top: object) -> None:

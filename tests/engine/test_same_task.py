@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from engine_runs import config_in, population_digest
+from engine_runs import config_in
 from evoweights.errors import DataError, PluginError, RunStopped
 from evoweights.runs import individuals, session
 from evoweights.storage.checkpoints import CheckpointStore
 from evoweights.task import Task, TaskPlace
+from evoweights.testing import population_digest
 from evoweights_toy.digits import DigitsTask
 from evoweights_toy.settings import Digits
 

@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from engine_runs import config_in, population_digest
+from engine_runs import config_in
 from evoweights.errors import RunStopped
 from evoweights.runs import session
 from evoweights.task import Task, TaskPlace
+from evoweights.testing import population_digest
 from evoweights_toy.digits import DigitsTask
 from evoweights_toy.settings import Digits
 

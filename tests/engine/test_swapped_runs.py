@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from engine_runs import config_in, population_digest
+from engine_runs import config_in
 from evoweights.errors import PluginError
 from evoweights.homes.swaps import SideSwaps
 from evoweights.operators import Turn
 from evoweights.runs import session
+from evoweights.testing import population_digest
 
 
 class Late:

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from evoweights.runs import session
 from evoweights.runs.individuals import open_individual
+from evoweights.testing.faults import flip_bit
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +56,7 @@ def test_the_score_table_of_all_experts_is_saved_with_the_best(run: Path) -> Non
 
 def test_a_flipped_bit_in_best_is_refused_by_export_and_verify(run: Path, tmp_path: Path) -> None:
     file = run / "best" / "genome.safetensors"
-    original = file.read_bytes()
-    file.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+    flip_bit(file, -8)
     try:
         for command in (["export", str(run), "--to", str(tmp_path / "out")], ["verify", str(run)]):
             done = _evoweights(*command)
@@ -64,4 +64,4 @@ def test_a_flipped_bit_in_best_is_refused_by_export_and_verify(run: Path, tmp_pa
             assert "genome.safetensors" in done.stderr + done.stdout
         assert not (tmp_path / "out").exists()
     finally:
-        file.write_bytes(original)
+        flip_bit(file, -8)

@@ -8,13 +8,14 @@ import pytest
 import torch
 from strategies_under_test import Told, Vector, genes, moment, mounted_on, quadratic
 
-from engine_runs import config_in, population_digest
+from engine_runs import config_in
 from evoweights.config.loading import load_config
 from evoweights.errors import UsageError
 from evoweights.improvers import NonFiniteStep
 from evoweights.runs import session
 from evoweights.runs.controls import carry_out, controls_called, controls_of, plan
 from evoweights.runs.replay import replay
+from evoweights.testing import population_digest
 from evoweights_es.low_rank import LowRank
 from evoweights_es.random_search import RandomSearch
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 from strategies_under_test import Told, Vector, cosine, genes, linear, moment, mounted_on, quadratic
 
-from engine_runs import StopAt, config_in, observe, population_digest
+from engine_runs import StopAt, config_in, observe
 from evoweights.errors import RunStopped
 from evoweights.improvers import NonFiniteStep
 from evoweights.runs import session
 from evoweights.runs.replay import replay
 from evoweights.seeds import Noise, seeded
+from evoweights.testing import population_digest
 from evoweights_es.es import EvolutionStrategy
 from evoweights_es.estimators import Antithetic, OneSided
 from evoweights_es.gaussian import Gaussian

@@ -6,9 +6,10 @@ import signal
 
 import pytest
 
-from engine_runs import StopAt, config_in, observe, population_digest
+from engine_runs import StopAt, config_in, observe
 from evoweights.errors import EvoweightsError, RunStopped
 from evoweights.runs import session
+from evoweights.testing import population_digest
 from evoweights_est.est import SubnetworkTraining
 from evoweights_est.presets import ALL
 

@@ -6,12 +6,13 @@ import threading
 
 import pytest
 import torch
-from disk_faults import FaultyDisk, PowerCut, fresh_copies, lose
+from disk_faults import fresh_copies
 
 from evoweights.errors import CheckpointError, ResourceError
 from evoweights.storage import durable
 from evoweights.storage.best import GENOME, META, best_facts, load_best, put_back_best, save_best
 from evoweights.storage.manifest import MANIFEST
+from evoweights.testing.faults import PowerCut, faulty_disk, lose
 
 
 def put(run, value: float) -> None:
@@ -32,38 +33,34 @@ def test_the_best_individual_comes_back(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["absent", "truncated", "zeroed"])
-def test_a_power_cut_at_any_call_leaves_the_old_or_the_new_best(tmp_path, monkeypatch, how):
+def test_a_power_cut_at_any_call_leaves_the_old_or_the_new_best(tmp_path, how):
     (tmp_path / "template").mkdir()
     put(tmp_path / "template", 1.0)
     seen = set()
     for number, run in fresh_copies(tmp_path / "template", tmp_path):
-        disk = FaultyDisk(cut_at=number)
-        with monkeypatch.context() as patch:
-            patch.setattr(durable, "os", disk)
+        with faulty_disk(cut_at=number) as disk:
             try:
                 put(run, 2.0)
                 break
             except PowerCut:
                 lose(run, disk.unsynced, how)
         before = value_of(run)
-        monkeypatch.setattr(durable, "os", FaultyDisk())
-        durable.clean(run)
-        put_back_best(run / "best")
-        assert value_of(run) == before and (run / "best").is_dir()
         seen.add(before)
-        put(run, 3.0)
+        with faulty_disk():
+            durable.clean(run)
+            put_back_best(run / "best")
+            assert value_of(run) == before and (run / "best").is_dir()
+            put(run, 3.0)
         assert value_of(run) == 3.0 and os.listdir(run) == ["best"]
     assert seen == {1.0, 2.0} and number > 20
 
 
-def test_an_error_at_any_call_leaves_the_old_or_the_new_best(tmp_path, monkeypatch):
+def test_an_error_at_any_call_leaves_the_old_or_the_new_best(tmp_path):
     (tmp_path / "template").mkdir()
     put(tmp_path / "template", 1.0)
     failures = 0
     for number, run in fresh_copies(tmp_path / "template", tmp_path):
-        disk = FaultyDisk(fail_at=number, error=errno.ENOSPC, torn=True)
-        with monkeypatch.context() as patch:
-            patch.setattr(durable, "os", disk)
+        with faulty_disk(fail_at=number, error=errno.ENOSPC, torn=True) as disk:
             try:
                 put(run, 2.0)
                 if len(disk.calls) <= number:

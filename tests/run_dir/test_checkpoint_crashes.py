@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from disk_faults import FaultyDisk, PowerCut, files_of, fresh_copies, lose, save
+from disk_faults import files_of, fresh_copies, save
 
 from evoweights.errors import ResourceError
-from evoweights.storage import durable
 from evoweights.storage.checkpoints import CheckpointStore
+from evoweights.testing.faults import PowerCut, faulty_disk, lose
 
 
 @pytest.fixture(autouse=True)
-def healthy_disk(monkeypatch):
+def healthy_disk():
     """A disk without faults where a test puts in none."""
-    monkeypatch.setattr(durable, "os", FaultyDisk())
+    with faulty_disk():
+        yield
 
 
 def prepare(folder: Path, scenario: str) -> tuple[int, list[object]]:
@@ -55,14 +56,12 @@ def reopened(folder: Path) -> CheckpointStore:
 
 @pytest.mark.parametrize("torn", [False, True], ids=["cut between calls", "cut within a write"])
 @pytest.mark.parametrize("scenario", ["first", "next", "same step"])
-def test_a_crash_at_any_call_leaves_the_old_or_the_new_checkpoint(tmp_path, monkeypatch, scenario, torn):
+def test_a_crash_at_any_call_leaves_the_old_or_the_new_checkpoint(tmp_path, scenario, torn):
     step, allowed = prepare(tmp_path / "template", scenario)
     seen = set()
     for number, folder in fresh_copies(tmp_path / "template", tmp_path):
         store = reopened(folder)
-        disk = FaultyDisk(cut_at=number, torn=torn)
-        with monkeypatch.context() as patch:
-            patch.setattr(durable, "os", disk)
+        with faulty_disk(cut_at=number, torn=torn) as disk:
             try:
                 save(store, step, "new")
                 break
@@ -80,13 +79,11 @@ def test_a_crash_at_any_call_leaves_the_old_or_the_new_checkpoint(tmp_path, monk
 
 
 @pytest.mark.parametrize("how", ["absent", "truncated", "zeroed"])
-def test_a_power_cut_at_any_call_that_takes_all_unsynced_data_leaves_the_old_or_the_new(tmp_path, monkeypatch, how):
+def test_a_power_cut_at_any_call_that_takes_all_unsynced_data_leaves_the_old_or_the_new(tmp_path, how):
     step, allowed = prepare(tmp_path / "template", "next")
     for number, folder in fresh_copies(tmp_path / "template", tmp_path):
         store = reopened(folder)
-        disk = FaultyDisk(cut_at=number)
-        with monkeypatch.context() as patch:
-            patch.setattr(durable, "os", disk)
+        with faulty_disk(cut_at=number) as disk:
             try:
                 save(store, step, "new")
                 break
@@ -97,12 +94,10 @@ def test_a_power_cut_at_any_call_that_takes_all_unsynced_data_leaves_the_old_or_
 
 
 @pytest.mark.parametrize("how", ["absent", "truncated", "zeroed"])
-def test_a_disk_that_only_pretends_to_sync_is_found_out_and_the_checkpoint_before_is_used(tmp_path, monkeypatch, how):
+def test_a_disk_that_only_pretends_to_sync_is_found_out_and_the_checkpoint_before_is_used(tmp_path, how):
     store = CheckpointStore(tmp_path)
     save(store, 1)
-    disk = FaultyDisk(lies=True)
-    with monkeypatch.context() as patch:
-        patch.setattr(durable, "os", disk)
+    with faulty_disk(lies=True) as disk:
         save(store, 2)
     hit = lose(tmp_path, disk.unsynced, how)
     assert len(hit) == 4
@@ -112,13 +107,11 @@ def test_a_disk_that_only_pretends_to_sync_is_found_out_and_the_checkpoint_befor
     assert len(skipped) == 1 and "step-000000002" in skipped[0] and "MANIFEST.json" in skipped[0]
 
 
-def test_names_reach_the_disk_before_anything_old_is_removed(tmp_path, monkeypatch):
+def test_names_reach_the_disk_before_anything_old_is_removed(tmp_path):
     store = CheckpointStore(tmp_path)
     for step in (1, 2):
         save(store, step)
-    disk = FaultyDisk()
-    with monkeypatch.context() as patch:
-        patch.setattr(durable, "os", disk)
+    with faulty_disk() as disk:
         save(store, 3)
     steps = [index for index, (name, what) in enumerate(disk.calls) if name == "rename" and ".staging" in str(what[0])]
     removals = [index for index, (name, _) in enumerate(disk.calls) if name in ("unlink", "rmdir")]
@@ -129,14 +122,12 @@ def test_names_reach_the_disk_before_anything_old_is_removed(tmp_path, monkeypat
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
-def test_an_error_at_any_call_leaves_the_checkpoint_before_and_the_next_save_succeeds(tmp_path, monkeypatch, error):
+def test_an_error_at_any_call_leaves_the_checkpoint_before_and_the_next_save_succeeds(tmp_path, error):
     step, allowed = prepare(tmp_path / "template", "next")
     failures = 0
     for number, folder in fresh_copies(tmp_path / "template", tmp_path):
         store = reopened(folder)
-        disk = FaultyDisk(fail_at=number, error=error, torn=True)
-        with monkeypatch.context() as patch:
-            patch.setattr(durable, "os", disk)
+        with faulty_disk(fail_at=number, error=error, torn=True) as disk:
             try:
                 save(store, step, "new")
                 if len(disk.calls) <= number:
@@ -191,7 +182,8 @@ def test_saving_again_after_the_folder_vanished_works(tmp_path):
 KILLED_SAVES = """
 import os, signal, sys
 from pathlib import Path
-from disk_faults import CHANGES, save
+from disk_faults import save
+from evoweights.testing.faults import CHANGES
 from evoweights.storage import durable
 from evoweights.storage.checkpoints import CheckpointStore
 

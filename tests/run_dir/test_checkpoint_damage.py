@@ -13,10 +13,11 @@ from disk_faults import save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoweights.errors import CheckpointError
+from evoweights.errors import CheckpointError, ResourceError
 from evoweights.storage import durable
 from evoweights.storage.checkpoints import CheckpointStore
 from evoweights.storage.manifest import MANIFEST
+from evoweights.testing.faults import Moment, faulty_disk, flip_bit
 
 FILES = ("individuals/0000.safetensors", "individuals/0001.safetensors", "state.json", MANIFEST)
 
@@ -56,13 +57,11 @@ def rewrite(manifest: Path, change: dict[str, object]) -> None:
 @given(data=st.data())
 def test_one_flipped_bit_anywhere_is_found_and_the_checkpoint_before_is_used(template, tmp_path_factory, data):
     file = data.draw(st.sampled_from(FILES))
-    content = bytearray((template / "step-000000003" / file).read_bytes())
-    position = data.draw(st.integers(0, 8 * len(content) - 1))
-    content[position // 8] ^= 1 << position % 8
+    position = data.draw(st.integers(0, 8 * (template / "step-000000003" / file).stat().st_size - 1))
     folder = tmp_path_factory.getbasetemp() / "flipped"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(template, folder)
-    (folder / "step-000000003" / file).write_bytes(content)
+    flip_bit(folder / "step-000000003" / file, position)
     latest_skipping(folder, file=file)
     assert len(list(folder.glob(".damaged-step-000000003.*"))) == 1
 
@@ -70,13 +69,11 @@ def test_one_flipped_bit_anywhere_is_found_and_the_checkpoint_before_is_used(tem
 @pytest.mark.parametrize("file", FILES)
 def test_a_flipped_bit_in_any_byte_is_found(folder, file):
     path = folder / "step-000000003" / file
-    content = path.read_bytes()
-    for index in range(len(content)):
-        flipped = bytearray(content)
-        flipped[index] ^= 1 << index % 8
-        path.write_bytes(flipped)
+    for index in range(path.stat().st_size):
+        flip_bit(path, 8 * index + index % 8)
         verdict = CheckpointStore(folder).verify()[0]
         assert not verdict.ok and verdict.problems[0].startswith(f"{file} "), index
+        flip_bit(path, 8 * index + index % 8)
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -245,10 +242,29 @@ def test_a_flipped_bit_in_an_unchanged_file_does_not_spoil_the_checkpoint_before
 
 def test_bit_flips_that_safetensors_alone_would_load_are_found(folder):
     path = folder / "step-000000003" / "individuals" / "0000.safetensors"
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
+    flip_bit(path, -8)
     from safetensors.torch import load_file
 
     assert load_file(path)["weights"].shape == torch.Size([9])
     latest_skipping(folder, file="individuals/0000.safetensors")
+
+
+def test_a_flipped_bit_in_a_checkpoint_that_was_written_twice_does_not_spoil_the_one_before(tmp_path):
+    """A run may be saved again before it has taken another step, such as when it is stopped in an evaluation."""
+    store = CheckpointStore(tmp_path)
+    for step in (1, 2, 3, 3):
+        save(store, step)
+    flip_bit(tmp_path / "step-000000003" / "individuals" / "0001.safetensors", -1)
+    assert [verdict.ok for verdict in store.verify()] == [False, True]
+
+
+def test_a_flipped_bit_after_a_save_that_failed_with_its_name_given_does_not_spoil_what_it_left(tmp_path):
+    """It is there, though the disk failed right after; nobody shares its files unknowingly."""
+    store = CheckpointStore(tmp_path)
+    for step in (1, 2):
+        save(store, step)
+    with faulty_disk(fail_at=Moment("rename", "*/.staging-*", after=True)), pytest.raises(ResourceError):
+        save(store, 3)
+    save(store, 4)
+    flip_bit(tmp_path / "step-000000004" / "individuals" / "0001.safetensors", -1)
+    assert [(verdict.step, verdict.ok) for verdict in store.verify()][:2] == [(4, False), (3, True)]

@@ -8,13 +8,13 @@ import sys
 
 import pytest
 import torch
-from disk_faults import FaultyDisk, PowerCut, lose
 from safetensors.torch import load_file
 
 from evoweights.errors import ResourceError
 from evoweights.storage import durable
 from evoweights.storage.durable import Digest
 from evoweights.storage.formats import tensor_chunks
+from evoweights.testing.faults import FaultyDisk, PowerCut, faulty_disk, inserted, lose
 
 
 def test_the_digest_is_of_the_content_however_it_is_cut_into_chunks(tmp_path):
@@ -35,14 +35,12 @@ def test_a_new_file_never_overwrites_another(tmp_path):
 
 @pytest.mark.parametrize("torn", [False, True])
 @pytest.mark.parametrize("how", ["absent", "truncated", "zeroed"])
-def test_a_power_cut_at_any_call_leaves_the_old_or_the_new_file(tmp_path, monkeypatch, how, torn):
+def test_a_power_cut_at_any_call_leaves_the_old_or_the_new_file(tmp_path, how, torn):
     path = tmp_path / "file"
     seen = set()
     for number in range(100):
         path.write_text("old")
-        disk = FaultyDisk(cut_at=number, torn=torn)
-        with monkeypatch.context() as patch:
-            patch.setattr(durable, "os", disk)
+        with faulty_disk(cut_at=number, torn=torn) as disk:
             try:
                 durable.write_text(path, "new")
                 break
@@ -53,13 +51,11 @@ def test_a_power_cut_at_any_call_leaves_the_old_or_the_new_file(tmp_path, monkey
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_an_error_leaves_the_old_or_the_new_file_and_nothing_else(tmp_path, monkeypatch, number):
+def test_an_error_leaves_the_old_or_the_new_file_and_nothing_else(tmp_path, number):
     path = tmp_path / "file"
     path.write_text("old")
-    with monkeypatch.context() as patch:
-        patch.setattr(durable, "os", FaultyDisk(fail_at=number, error=errno.ENOSPC))
-        with pytest.raises(OSError):
-            durable.write_text(path, "new")
+    with faulty_disk(fail_at=number), pytest.raises(OSError):
+        durable.write_text(path, "new")
     assert os.listdir(tmp_path) == ["file"] and path.read_text() in ("old", "new")
 
 
@@ -79,25 +75,23 @@ def test_a_file_may_be_written_over_while_it_is_mapped_into_memory(tmp_path):
     assert torch.equal(load_file(path)["x"], torch.arange(1000.0)) and torch.equal(mapped["x"], torch.arange(1000.0))
 
 
-def test_a_line_that_could_not_be_added_whole_is_not_added_at_all(tmp_path, monkeypatch):
+def test_a_line_that_could_not_be_added_whole_is_not_added_at_all(tmp_path):
     path = tmp_path / "lines"
     durable.append_line(path, "first")
-    with monkeypatch.context() as patch:
-        patch.setattr(durable, "os", FaultyDisk(fail_at=1, error=errno.ENOSPC, torn=True))
-        with pytest.raises(OSError):
-            durable.append_line(path, "second")
+    with faulty_disk(fail_at=1, torn=True), pytest.raises(OSError):
+        durable.append_line(path, "second")
     assert path.read_text() == "first\n"
     durable.append_line(path, "third")
     assert path.read_text() == "first\nthird\n"
 
 
-def test_a_write_that_the_system_does_in_parts_is_completed(tmp_path, monkeypatch):
+def test_a_write_that_the_system_does_in_parts_is_completed(tmp_path):
     class Slow(FaultyDisk):
         def __getattr__(self, name):
             return (lambda fd, content: os.write(fd, content[:7])) if name == "write" else super().__getattr__(name)
 
-    monkeypatch.setattr(durable, "os", Slow())
-    durable.write_text(tmp_path / "file", "x" * 100)
+    with inserted(Slow()):
+        durable.write_text(tmp_path / "file", "x" * 100)
     assert (tmp_path / "file").read_text() == "x" * 100
 
 
@@ -110,13 +104,11 @@ def test_a_disk_error_says_what_where_why_and_what_to_do(tmp_path):
         assert part in message
 
 
-def test_a_folder_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path):
     for name in ("staged", "target"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text(name)
-    disk = FaultyDisk(error=errno.EIO)
-    with monkeypatch.context() as patch:
-        patch.setattr(durable, "os", disk)
+    with faulty_disk(error=errno.EIO) as disk:
         disk.fail_at = 3  # open and fsync of what is staged, the first rename, and then this
         with pytest.raises(OSError):
             durable.replace_folder(tmp_path / "staged", tmp_path / "target")

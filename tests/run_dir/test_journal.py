@@ -4,11 +4,11 @@ import json
 import math
 
 import pytest
-from disk_faults import FaultyDisk, PowerCut
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evoweights.storage import durable, journal
+from evoweights.storage import journal
+from evoweights.testing.faults import PowerCut, faulty_disk
 
 LINES = [{"generation": index, "loss": index / 3} for index in range(5)]
 
@@ -52,19 +52,17 @@ def test_lines_that_name_no_generation_stay(path):
     assert list(journal.records(path)) == [*LINES[:2], {"event": "resumed"}]
 
 
-def test_a_rewind_that_changes_nothing_does_not_rewrite(path, monkeypatch):
-    disk = FaultyDisk()
-    monkeypatch.setattr(durable, "os", disk)
-    journal.rewind(path, 5)
+def test_a_rewind_that_changes_nothing_does_not_rewrite(path):
+    with faulty_disk() as disk:
+        journal.rewind(path, 5)
     assert disk.calls == []
 
 
-def test_a_crash_at_any_call_of_a_rewind_leaves_the_old_or_the_new_lines(path, monkeypatch):
+def test_a_crash_at_any_call_of_a_rewind_leaves_the_old_or_the_new_lines(path):
     text, seen = path.read_bytes(), set()
     for number in range(100):
         path.write_bytes(text)
-        with monkeypatch.context() as patch:
-            patch.setattr(durable, "os", FaultyDisk(cut_at=number, torn=True))
+        with faulty_disk(cut_at=number, torn=True):
             try:
                 journal.rewind(path, 3)
                 break

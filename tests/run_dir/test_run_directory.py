@@ -1,19 +1,19 @@
 """The same command continues a run; anything else is refused with what to do, and nothing of it is lost."""
 
-import errno
 import json
 import math
 import os
 
 import pytest
 import torch
-from disk_faults import FaultyDisk, PowerCut, fresh_copies, save
+from disk_faults import fresh_copies, save
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evoweights.errors import CheckpointError, ResourceError, RunInUseError, UsageError
-from evoweights.storage import durable, journal
+from evoweights.storage import journal
 from evoweights.storage.run_dir import RunDirectory, RunFinished
+from evoweights.testing.faults import PowerCut, faulty_disk
 
 CONFIG = "name: trial\nseed: 42\ngenerations: 40\n"
 
@@ -51,11 +51,9 @@ def test_the_same_command_continues_where_the_checkpoint_is(tmp_path):
         assert all(math.isnan(line["loss"]) for line in run.read_metrics())
 
 
-def test_records_are_on_the_disk_before_the_checkpoint_that_follows_from_them(tmp_path, monkeypatch):
+def test_records_are_on_the_disk_before_the_checkpoint_that_follows_from_them(tmp_path):
     with start(tmp_path) as run:
-        disk = FaultyDisk()
-        with monkeypatch.context() as patch:
-            patch.setattr(durable, "os", disk)
+        with faulty_disk() as disk:
             run.append_metrics({"generation": 0})
             run.append_lineage({"generation": 0})
             assert len(disk.unsynced) == 2
@@ -162,33 +160,30 @@ def test_any_name_is_refused_or_is_a_folder_in_the_output(tmp_path_factory, name
         assert repr(name) in str(error)
 
 
-def test_a_crash_at_any_call_while_a_run_is_made_is_mended_by_the_same_command(tmp_path, monkeypatch):
+def test_a_crash_at_any_call_while_a_run_is_made_is_mended_by_the_same_command(tmp_path):
     (tmp_path / "template").mkdir()
     for number, output in fresh_copies(tmp_path / "template", tmp_path):
-        with monkeypatch.context() as patch:
-            patch.setattr(durable, "os", FaultyDisk(cut_at=number, torn=True))
+        with faulty_disk(cut_at=number, torn=True):
             try:
                 start(output).close()
                 break
             except PowerCut:
                 pass
-        with monkeypatch.context() as patch:
-            patch.setattr(durable, "os", FaultyDisk())
+        with faulty_disk():
             start(output).close()
         assert (output / "trial" / "config.yaml").read_text() == CONFIG
         assert not list((output / "trial").glob(".tmp*"))
     assert number > 20
 
 
-def test_a_crash_at_any_call_while_a_run_is_continued_loses_nothing(tmp_path, monkeypatch):
+def test_a_crash_at_any_call_while_a_run_is_continued_loses_nothing(tmp_path):
     with start(tmp_path / "template") as run:
         run.append_metrics({"generation": 0})
         save(run.checkpoints, 1)
         run.save_best({"weights": torch.ones(2)}, {"fitness": 1.0})
         run.fail("out of memory")
     for number, output in fresh_copies(tmp_path / "template", tmp_path):
-        with monkeypatch.context() as patch:
-            patch.setattr(durable, "os", FaultyDisk(cut_at=number))
+        with faulty_disk(cut_at=number):
             try:
                 start(output).close()
                 break
@@ -219,13 +214,12 @@ def test_what_a_killed_process_left_is_gone_after_the_next_start(tmp_path):
     assert left == []
 
 
-def test_a_full_disk_is_an_error_that_says_so_and_no_half_record_stays(tmp_path, monkeypatch):
+def test_a_full_disk_is_an_error_that_says_so_and_no_half_record_stays(tmp_path):
     with start(tmp_path) as run:
         run.append_metrics({"generation": 0})
-        with monkeypatch.context() as patch:
-            patch.setattr(durable, "os", FaultyDisk(fail_at=1, error=errno.ENOSPC, torn=True))
-            with pytest.raises(ResourceError, match=r"metrics\.jsonl could not be written: No space left"):
-                run.append_metrics({"generation": 1})
+        full = pytest.raises(ResourceError, match=r"metrics\.jsonl could not be written: No space left")
+        with faulty_disk(fail_at=1, torn=True), full:
+            run.append_metrics({"generation": 1})
         run.append_metrics({"generation": 2})
         assert [line["generation"] for line in run.read_metrics()] == [0, 2]
 

@@ -30,8 +30,8 @@ from evoweights.config.run_config import (
 from evoweights.config.schema import HIDDEN, Setting, convert, fill, settings_of, show
 from evoweights.config.source import Source, parse
 from evoweights.errors import UsageError, did_you_mean
-from evoweights.plugins.loading import Hooks, Plugins, load_plugins, register_hooks
-from evoweights.plugins.sources import is_local
+from evoweights.plugins.loading import Hooks, Plugins, load_plugins, new_manager, register_hooks
+from evoweights.plugins.sources import Plugin, is_local
 
 _EARLY = ("plugins", "preset")
 """Keys that decide what else there is."""
@@ -77,20 +77,34 @@ def _take_profile(source: Source, name: str | None) -> list[str]:
 
 
 def config_from_text(
-    text: str, overrides: Sequence[str] = (), *, where: str, folder: Path, allow_env: Sequence[str] = ()
+    text: str,
+    overrides: Sequence[str] = (),
+    *,
+    where: str,
+    folder: Path,
+    allow_env: Sequence[str] = (),
+    given: Sequence[Plugin] = (),
 ) -> RunConfig:
     """Check a configuration that is at hand as text, as :func:`load_config` does a file.
 
-    ``where`` is what messages call it; local plugins are looked up in ``folder``.
+    ``where`` is what messages call it; local plugins are looked up in ``folder``. ``given`` are plugins that are at hand and
+    loaded besides those that the text names.
     """
-    return _assemble(parse(text, name=where), overrides, folder=folder, allow_env=allow_env)
+    return _assemble(parse(text, name=where), overrides, folder=folder, allow_env=allow_env, given=given)
 
 
-def _assemble(source: Source, overrides: Sequence[str], *, folder: Path, allow_env: Sequence[str]) -> RunConfig:
+def _assemble(
+    source: Source,
+    overrides: Sequence[str],
+    *,
+    folder: Path,
+    allow_env: Sequence[str],
+    given: Sequence[Plugin] = (),
+) -> RunConfig:
     """Plugins first, because they bring components and presets; then overrides above, preset and defaults below."""
     for each in filter(_is_early, overrides):
         source.override(each)
-    plugins = _load_plugins(source, folder)
+    plugins = _load_plugins(source, folder, given)
     spell_out(source.values, plugins.catalog)
     _put_preset_under(source, plugins.catalog)
     source.put_under(DEFAULTS, origin="default")
@@ -112,7 +126,7 @@ def _is_early(override: str) -> bool:
     return override.split("=")[0].split(".")[0] in _EARLY
 
 
-def _load_plugins(source: Source, folder: Path) -> Plugins:
+def _load_plugins(source: Source, folder: Path, given: Sequence[Plugin]) -> Plugins:
     """What ``plugins`` names; files in it become absolute, so that a run can be continued from anywhere."""
     requests = source.values.setdefault("plugins", [])
     if not isinstance(requests, list) or not all(isinstance(each, str) for each in requests):
@@ -122,7 +136,7 @@ def _load_plugins(source: Source, folder: Path) -> Plugins:
         source.raise_problems()
     requests[:] = [str((folder / each).resolve()) if is_local(each) else each for each in requests]
     try:
-        return load_plugins(requests, folder=folder)
+        return load_plugins(requests, folder=folder, given=given)
     except UsageError as error:
         source.problems += [f"{source.origin(line.split(':')[0])}: {line}" for line in str(error).splitlines()]
         source.raise_problems()
@@ -204,11 +218,14 @@ def _convert(source: Source, filled: dict[str, Any], catalog: Catalog, resolver:
 
 
 def with_observers(config: RunConfig, observers: Sequence[Any]) -> RunConfig:
-    """The same run, watched by other observers; its text stays, as they cannot change the result."""
-    for each in config.observers:
-        config.plugins.manager.unregister(each)
-    hooks = _register_observers(config.plugins, observers)
-    return dataclasses.replace(config, observers=tuple(observers), hooks=hooks)
+    """The same run, watched by other observers; its text stays, as they cannot change the result, and ``config`` as it is."""
+    manager = new_manager()
+    for name, plugin in config.plugins.manager.list_name_plugin():
+        if not any(plugin is each for each in config.observers):
+            manager.register(plugin, name=name)
+    plugins = dataclasses.replace(config.plugins, manager=manager)
+    hooks = _register_observers(plugins, observers)
+    return dataclasses.replace(config, observers=tuple(observers), plugins=plugins, hooks=hooks)
 
 
 def _register_observers(plugins: Plugins, observers: Sequence[Any]) -> Hooks:

@@ -78,8 +78,8 @@ class Plugins:
     loaded: tuple[Plugin, ...]
 
 
-def load_plugins(requests: Sequence[str] = (), *, folder: Path) -> Plugins:
-    """Load the built-in plugins and then the requested ones; files are looked up in ``folder``.
+def load_plugins(requests: Sequence[str] = (), *, folder: Path, given: Sequence[Plugin] = ()) -> Plugins:
+    """Load the built-in plugins, the requested ones (files are looked up in ``folder``), and those that are at hand already.
 
     Raises:
         UsageError: one is not installed, not of the version asked for, or no file.
@@ -90,7 +90,7 @@ def load_plugins(requests: Sequence[str] = (), *, folder: Path) -> Plugins:
             f"plugins: {', '.join(requests)} cannot be loaded: EVOWEIGHTS_NO_PLUGINS=1 switches off all but the "
             "built-in ones. Unset it, or remove `plugins` from the configuration."
         )
-    found = [*built_in_plugins(), *find_plugins(requests, folder=folder)]
+    found = [*built_in_plugins(), *find_plugins(requests, folder=folder), *given]
     plugins = Plugins(new_manager(), Catalog(), tuple(found))
     for plugin in found:
         activate(plugin, plugins)

@@ -87,11 +87,14 @@ class CheckpointStore:
             durable.make_folder(self.folder)
             durable.clean(self.folder)
             try:
-                digests = self._stage(staging, files, state, unchanged)
+                digests = self._stage(staging, target, files, state, unchanged)
                 seal(staging, digests, {"step": step, "environment": environment or {}})
                 if self._before_commit is not None:
                     self._before_commit()
                 durable.replace_folder(staging, target)
+            except BaseException:
+                self._recent = []  # it may have its name or not: the next one shares nothing
+                raise
             finally:
                 # A staging folder that cannot be removed now (broken disk) goes with the next save.
                 with suppress(OSError):
@@ -152,14 +155,16 @@ class CheckpointStore:
                 return
 
     def _stage(
-        self, staging: Path, files: "Files", state: Mapping[str, Any], unchanged: Collection[str]
+        self, staging: Path, target: Path, files: "Files", state: Mapping[str, Any], unchanged: Collection[str]
     ) -> dict[str, Digest]:
         shared = {file_of(name) for name in unchanged}
         makers = {file_of(name): make for name, make in files.items()}
         assert shared <= makers.keys() and len({name.lower() for name in makers}) == len(files)
         durable.make_folder(staging)
-        # Shared with the last but one: the two newest never share a file, so no flipped bit spoils both.
-        (folder, older), (_, last) = ([(self.folder, {})] * 2 + self._recent)[-2:]
+        # Shared with the last but one, or with what this replaces: no two of the newest share a file that a flipped bit spoils.
+        (folder, older), (newest, last) = ([(self.folder, {})] * 2 + self._recent)[-2:]
+        if newest == target:
+            folder, older = newest, last
         same = {file: last[file] for file in shared if file in last and last[file] == older.get(file)}
         digests: dict[str, Digest] = {}
         for file, make in makers.items():

@@ -1,16 +1,23 @@
 """``pytest --evoweights-conformance``: every rule for every component of installed plugins, without a test file.
 
 ``--evoweights-plugin NAME``, given as often as wanted, names a plugin or a file instead of all installed ones, and
-``--evoweights-profile`` how thoroughly to look. Nothing but pytest is imported before the first of them is used.
+``--evoweights-profile`` how thoroughly to look. Beside it fixtures for authors' own tests: ``evoweights_plugins``,
+``tiny_population`` and ``run_engine``. Nothing but pytest is imported before the first of them is used.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from evoweights.plugins.loading import Plugins
+    from evoweights.population import Population
+    from evoweights.records import RunResult
     from evoweights.testing.checking import Check
+    from evoweights.testing.faults import Fault
+    from evoweights.testing.tiny_runs import Configuration
 
 pytest.register_assert_rewrite("evoweights.testing.checks")
 
@@ -88,3 +95,61 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     if config.getoption("--evoweights-conformance"):
         conformance = Conformance.from_parent(session, name="evoweights", nodeid="evoweights")
         items.extend(conformance.collect())
+
+
+@pytest.fixture
+def evoweights_plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "Callable[..., Plugins]":
+    """``evoweights_plugins(*plugins)`` loads the built-in plugins and those given, and nothing else, apart from every other load.
+
+    A plugin is a name, a ``.py`` file in ``tmp_path``, or a module or object with a ``register`` hook. What comes back has the
+    ``catalog`` and the ``manager`` of the hooks. Neither the user's file of disabled plugins nor environment variables count
+    in a test that asks for this.
+    """
+    from evoweights.plugins import switches
+
+    for each in ("XDG_CONFIG_HOME", "APPDATA"):
+        monkeypatch.setenv(each, str(tmp_path / "configuration"))
+    for each in (switches.NONE, switches.ONLY, switches.DISABLED):
+        monkeypatch.delenv(each, raising=False)
+
+    def load(*plugins: str | object) -> "Plugins":
+        from evoweights.testing.tiny_runs import plugins_in
+
+        return plugins_in(tmp_path, plugins)
+
+    return load
+
+
+@pytest.fixture
+def tiny_population(tmp_path: Path) -> "Population":
+    """Three individuals in host memory: seven tensors of every role and shape, one of AdamW's moments, ordinary numbers.
+
+    Nobody is measured yet. For others see :func:`evoweights.testing.strategies.populations`.
+    """
+    from evoweights.population import Slot
+    from evoweights.testing.populations import mixed_layout, population_of
+
+    return population_of(mixed_layout(), 3, slots=[Slot("adamw.first_moment")], folder=tmp_path)
+
+
+@pytest.fixture
+def run_engine(tmp_path: Path, evoweights_plugins: "Callable[..., Plugins]") -> "Callable[..., RunResult]":
+    """``run_engine(configuration, plugins=(), faults=())`` runs a configuration to its end in ``tmp_path`` and gives its result.
+
+    The configuration is YAML text, or a mapping in which a component may stand as it is: ``{"vary": [MyOperator()]}``. What
+    it leaves out is that of :data:`evoweights.testing.tiny_runs.TINY`. Called again with the same configuration, it continues
+    what a fault has interrupted; the run is in ``tmp_path / "runs" / NAME``, the name being ``tiny`` unless it says another.
+    """
+    del evoweights_plugins  # it sees to it that only what a test asks for is there
+
+    def run(
+        configuration: "Configuration | None" = None,
+        *,
+        plugins: "Sequence[str | object]" = (),
+        faults: "Sequence[Fault]" = (),
+    ) -> "RunResult":
+        from evoweights.testing.tiny_runs import run_in
+
+        return run_in(tmp_path, configuration or {}, plugins=plugins, faults=faults)
+
+    return run

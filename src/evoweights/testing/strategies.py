@@ -1,8 +1,20 @@
-"""Hypothesis strategies: awkward sizes, extreme numbers, layouts, modules and fitness lists."""
+"""Hypothesis strategies for authors' own tests: extreme numbers, genomes, layouts, populations, fitness lists, modules.
+
+For example, that an operator's arithmetic never leaves what a float32 holds::
+
+    from hypothesis import given
+    from evoweights.testing import strategies
+
+    @given(x=strategies.genes(100), leader=strategies.genes(100))
+    def test_finite(x, leader):
+        assert my_arithmetic(x, leader).isfinite().all()
+"""
 
 import functools
+import math
 import zlib
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +24,28 @@ from torch import Tensor, nn
 from evoweights.genome import ROLES, Layout, Segment
 from evoweights.seeds import Noise, seeded
 from evoweights_kernels import TILE
+
+if TYPE_CHECKING:
+    from evoweights.population import Population, Slot
+
+__all__ = [
+    "DTYPES",
+    "SIZES",
+    "dtypes",
+    "extreme_floats",
+    "extremes",
+    "fitnesses",
+    "genes",
+    "genes_of",
+    "genomes",
+    "layouts",
+    "modules",
+    "populations",
+    "seeds",
+    "segments_of",
+    "shapes",
+    "sizes",
+]
 
 SIZES = (0, 1, 63, 1000, 1023, 1024, 1025, 4097)
 """Around the tile of 1,024 genes and away from every power of two."""
@@ -69,6 +103,23 @@ def genes(count: int, dtype: torch.dtype = torch.float32) -> st.SearchStrategy[T
     )
 
 
+def extreme_floats(dtype: torch.dtype = torch.float32) -> st.SearchStrategy[float]:
+    """Numbers at the edges of a dtype, as that dtype holds them: see :func:`extremes`."""
+    return st.sampled_from(extremes(dtype).double().tolist())
+
+
+def genomes(layout: Layout) -> st.SearchStrategy[Tensor]:
+    """Whole genomes, ``[layout.size]`` in the layout's dtype, of finite genes both ordinary and extreme; padding is 0."""
+
+    def unpadded(drawn: Tensor) -> Tensor:
+        made = torch.zeros_like(drawn)
+        for each in layout.segments:
+            each.view(made).copy_(each.view(drawn))
+        return made
+
+    return genes(layout.size, layout.dtype).map(unpadded)
+
+
 fitnesses = st.lists(
     st.one_of(
         st.floats(-10, 10, width=16),
@@ -77,7 +128,7 @@ fitnesses = st.lists(
     min_size=1,
     max_size=9,
 )
-"""Lists with NaN, infinities and ties."""
+"""Losses of one to nine individuals, with NaN (unknown or failed), infinities, both zeros and ties."""
 
 
 def segments_of(
@@ -129,3 +180,30 @@ def modules(draw: st.DrawFn) -> nn.ModuleDict:
     layers = draw(st.lists(st.tuples(kinds, width, width, st.booleans()), min_size=1, max_size=5))
     with seeded(Noise(len(layers))):
         return nn.ModuleDict({f"layer{i}": _layer(*each) for i, each in enumerate(layers)})
+
+
+@st.composite
+def populations(
+    draw: st.DrawFn,
+    layout: Layout | None = None,
+    *,
+    sizes: Sequence[int] = (1, 2, 3, 5),
+    slots: "Sequence[Slot]" = (),
+) -> "Population":
+    """Populations in host memory, of this layout or of a random one: weights, slots, counters, buffers and even padding hold
+    arbitrary numbers, some of them extreme.
+
+    Each individual is measured, unknown or failed, and measured ones may tie.
+    """
+    from evoweights.testing.populations import population_of
+
+    chosen = draw(layouts()) if layout is None else layout
+    share, seed = draw(st.sampled_from((0.0, 0.3, 1.0))), draw(st.integers(0, 2**32 - 1))
+    made = population_of(chosen, draw(st.sampled_from(sizes)), slots=slots, seed=seed, extreme_share=share)
+    losses = st.sampled_from((math.nan, math.inf, 0.0, 1.0, 1.0, 2.5, -3.0))
+    for each in made.individuals:
+        each.fitness = draw(losses)
+        each.failed = math.isinf(each.fitness)
+        if math.isfinite(each.fitness):
+            each.score = each.best_fitness = each.start = each.fitness
+    return made
