@@ -1,6 +1,7 @@
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -81,24 +82,36 @@ def test_the_code_it_makes_is_formatted_and_linted(evoweights: CommandLine) -> N
             assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_operators_test_is_the_conformance_of_every_operator_in_one_line(evoweights: CommandLine) -> None:
-    text = (made(evoweights, "operator") / "tests" / "test_my_operator.py").read_text()
-    assert text.endswith("@parametrize_operators([MyOperator()])\ndef test_contract(check):\n    check()\n")
+KITS = {
+    "operator": "parametrize_operators",
+    "improve": "parametrize_improvers",
+    "task": "parametrize_tasks",
+    "turn": "parametrize_turns",
+    "select": "parametrize_selections",
+}
+
+
+@pytest.mark.parametrize("kind", KITS)
+def test_the_conformance_of_a_component_is_one_line_of_its_test(kind: str, evoweights: CommandLine) -> None:
+    text = (made(evoweights, kind) / "tests" / f"test_my_{kind}.py").read_text()
+    assert f"@{KITS[kind]}([My{kind.capitalize()}()" in text
+    assert "])\ndef test_contract(check):\n    check()\n" in text
 
 
 @pytest.mark.slow
-def test_the_tests_it_makes_pass(evoweights: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In one process; the operator's conformance test needs the kit and is run where an environment is made."""
-    folders = [made(evoweights, kind) for kind in KINDS]
+def test_the_tests_of_other_kinds_pass(
+    evoweights: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one process, their conformance included; those of an operator are run where an environment is made."""
+    folders = [made(evoweights, kind) for kind in KINDS if kind != "operator"]
     for folder in folders:
         put_on_path(folder, tmp_path / "site", monkeypatch)
-    tests = [
-        str(each) for folder in folders for each in folder.glob("tests/test_my_*.py") if "operator" not in str(each)
-    ]
+    tests = [str(each) for folder in folders for each in folder.glob("tests/test_my_*.py")]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--import-mode=importlib", *tests]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(command, cwd=folders[1], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=folders[0], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+    assert done.stdout.count(".") > 50 and not {"F", "x"} & set(done.stdout.split()[0])
 
 
 @pytest.mark.parametrize(("licence", "first"), [("Apache-2.0", "Apache License"), ("MIT", "MIT License")])
@@ -118,18 +131,30 @@ def test_without_a_licence_it_cannot_be_published_by_mistake(evoweights: Command
 
 def test_it_is_made_where_it_is_asked_for_and_says_what_to_do_next(evoweights: CommandLine) -> None:
     outcome = evoweights("plugins", "new", "quick_step2", "--to", "some/where")
-    assert Path("some/where/evoweights-quick-step2/evoweights_quick_step2/__init__.py").is_file()
-    for words in ("pip install --editable", "evoweights run", "python -m pytest"):
-        assert f"{words} some/where/evoweights-quick-step2" in outcome.out
+    place = "some/where/evoweights-quick-step2"
+    assert Path(place, "evoweights_quick_step2/__init__.py").is_file()
+    assert [line.strip() for line in outcome.out.split("Next:\n")[1].splitlines()] == [
+        f"pip install --editable './{place}[test]'",
+        f"evoweights run {place}/quick_step2.yaml",
+        "evoweights plugins check quick_step2",
+        f"python -m pytest {place}",
+    ]
 
 
 REFUSED = {
-    "My": "expected at most 40 lower-case letters and digits",
-    "a--b": "such as my-operator",
-    "../a": "such as my-operator",
-    "a.b": "such as my-operator",
-    "x" * 41: "at most 40",
+    "My": "expected at most 40 lower-case letters and digits, a letter first, with single - or _ between words, such as my.",
+    "MyOperator": "such as my-operator.",
+    "Drift 2D!": "such as drift-2d.",
+    "2nd-order": "such as nd-order.",
+    "a--b": "such as a-b.",
+    "../a": "such as a.",
+    "a.b": "such as a-b.",
+    "": "found ''; expected",
+    "möwe": "such as mowe.",
+    "突然变异": "such as my-operator.",
+    "x" * 41: f"such as {'x' * 40}.",
     "evoweights-foo": "evoweights- is put before it. Give only 'foo'",
+    "evoweights_foo": "evoweights- is put before it. Give only 'foo'",
     "class": "means something else in Python or YAML",
     "off": "means something else in Python or YAML",
     "kernels": "there is a module evoweights_kernels already",
@@ -219,3 +244,27 @@ def test_what_cannot_be_switched_is_refused(command: str, evoweights: CommandLin
 def test_list_is_what_the_group_does_by_itself(evoweights: CommandLine) -> None:
     assert evoweights("plugins", "list").out == evoweights("plugins").out
     assert evoweights("plugins", "list", "--json").out == evoweights("plugins", "--json").out
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_configuration_goes_on_working_when_the_settings_of_the_component_are_replaced(
+    kind: str, evoweights: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = made(evoweights, kind)
+    code = folder / f"evoweights_my_{kind}" / "__init__.py"
+    code.write_text(
+        re.sub(r"\n    \w+: \w+ = setting\(.*\)", '\n    another: float = setting(0.5, "new")', code.read_text())
+    )
+    assert "another" in code.read_text()
+    put_on_path(folder, tmp_path / "site", monkeypatch)
+    outcome = evoweights("validate", folder / f"my_{kind}.yaml", "--schema-only")
+    assert outcome.code == 0, outcome.err
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_command_that_checks_it_is_named_where_there_is_something_to_check(
+    kind: str, evoweights: CommandLine
+) -> None:
+    outcome = evoweights("plugins", "new", "one", "--kind", kind)
+    for text in (outcome.out, Path("evoweights-one", "README.md").read_text()):
+        assert ("evoweights plugins check one\n" in text) == (kind != "observer")

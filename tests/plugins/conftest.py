@@ -26,19 +26,32 @@ def no_built_ins(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """``install("foo", code)`` makes distribution evoweights-foo with module fake_foo and entry point foo."""
+    """``install("foo", code)`` makes distribution evoweights-foo with module fake_foo and entry point foo.
+
+    ``place`` is what the entry point names instead, ``requires`` what the distribution depends on.
+    """
     site = tmp_path / "site"
     site.mkdir()
     monkeypatch.syspath_prepend(str(site))
     before = set(sys.modules)
 
-    def put(name: str, code: str, *, version: str = "1.0", distribution: str | None = None) -> None:
+    def put(
+        name: str,
+        code: str,
+        *,
+        version: str = "1.0",
+        distribution: str | None = None,
+        place: str = "",
+        requires: str = "",
+    ) -> None:
         distribution = distribution or f"evoweights-{name}"
-        (site / f"fake_{name}.py").write_text(code)
+        module = f"fake_{name}"
+        (site / f"{module}.py").write_text(code)
         info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
-        (info / "entry_points.txt").write_text(f"[evoweights]\n{name} = fake_{name}\n")
+        needs = f"Requires-Dist: {requires}\n" if requires else ""
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n{needs}")
+        (info / "entry_points.txt").write_text(f"[evoweights]\n{name} = {place or module}\n")
 
     yield put
     for each in set(sys.modules) - before:

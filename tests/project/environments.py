@@ -18,10 +18,11 @@ def fresh_environment(folder: Path) -> Path:
     return fresh
 
 
-def install(python: Path, distribution: Path) -> None:
+def install(python: Path, distribution: Path, *, editable: bool = False) -> None:
     """Install a wheel or a distribution's folder, without network."""
     options = ["--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check"]
-    run([str(python), "-m", "pip", "install", *options, str(distribution)])
+    place = ["--editable", str(distribution)] if editable else [str(distribution)]
+    run([str(python), "-m", "pip", "install", *options, *place])
 
 
 def run(command: list[str], *, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -35,8 +35,14 @@ def test_it_is_listed_with_what_it_provides(folder: Path, environment: dict[str,
 def test_it_is_documented_and_licensed(folder: Path) -> None:
     readme = (folder / "README.md").read_text()
     assert readme.startswith(f"# {folder.name}\n")
-    for words in (f"pip install ./{folder.name}", "evoweights run", ".yaml"):
-        assert words in readme.replace(" --editable '", " ").replace("[test]'", "")
+    (plugin,) = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["entry-points"]["evoweights"]
+    for words in (
+        f"./{folder.name}",
+        f"evoweights run {folder.name}/",
+        f"evoweights plugins check {plugin}\n",
+        f"python -m pytest {folder.name}\n",
+    ):
+        assert words in readme
     assert 'license = "Apache-2.0"' in (folder / "pyproject.toml").read_text()
 
 
@@ -54,9 +60,16 @@ def test_a_few_generations_of_its_configurations_run(folder: Path, environment: 
 @pytest.mark.slow
 @every_example
 def test_its_own_tests_pass(folder: Path, environment: dict[str, str], tmp_path: Path) -> None:
-    tests = folder / "tests"
-    if not tests.is_dir():
-        pytest.skip("its runs are tested by test_third_party.py")
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), str(tests)]
+    words = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(folder),
+        str(folder / "tests"),
+    ]
     done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -1,10 +1,10 @@
-"""The operator: whole neurons or layers of another perceptron, once its neurons are in our order."""
+"""The operator: whole neurons or layers of another network, once its neurons are in our order."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from evoweights import TensorOperator, setting
+from evoweights import TensorOperator, Traits, setting
 from evoweights_aligned_crossover.matching import matched
-from evoweights_aligned_crossover.neurons import layers_of, permuted
+from evoweights_aligned_crossover.neurons import layers_of, module_of, permuted
 
 
 @dataclass(frozen=True)
@@ -31,28 +31,43 @@ class AlignedCrossover(TensorOperator):
     layers: list[str] = setting([], "names of the Linear modules in their order, such as '0', '2', '4'; empty: all")
     scope: str = setting("all", "a neuron is weights and bias, so nothing may be left out", choices=("all",))
 
+    @property
+    def traits(self):
+        """A neuron that is taken lies at another place than in its parent, so an aligned child makes no claims by place."""
+        is_copy = True if self.share == 1.0 else None
+        told = Traits("crossover", stochastic=True, idempotent=is_copy, homogeneous=True)
+        if self.align:
+            return told
+        return replace(
+            told,
+            tensor_wise=True,
+            copies=is_copy,
+            complementary=is_copy,
+            convex=True,
+            translates=True,
+            share="rate" if is_copy else None,
+            memory_factor=2.0 if is_copy else 4.0,
+        )
+
     def rewrite(self, target, source, noise):
-        """The target with some units of the aligned source.
+        """The target with some units of the source, which is aligned first.
 
         Raises:
-            UsageError: what is in scope is no plain perceptron.
+            UsageError: what is in scope is no plain perceptron, so that its neurons cannot be put in another order.
         """
-        import torch
-
-        layers = layers_of(target, self.layers)
         if self.align:
+            layers = layers_of(target, self.layers)
             orders = matched(target, source, layers, sweeps=self.sweeps)
             source = permuted(source, layers, [order.to(source[layers[0].weight].device) for order in orders])
-        written = {}
-        for index, layer in enumerate(layers):
-            units = len(target[layer.weight]) if self.unit == "neuron" else 1
-            drawn = torch.rand(units, generator=noise.at("layer", index).generator()) < self.rate
-            for name in (layer.weight, layer.bias):
-                if name is not None:
-                    own, other = target[name], source[name]
-                    taken = drawn.to(own.device).reshape(-1, *[1] * (own.ndim - 1))
-                    mixed = (
-                        other if self.share == 1.0 else torch.lerp(own.float(), other.float(), self.share).to(own.dtype)
-                    )
-                    written[name] = torch.where(taken, mixed, own)
-        return written
+        return {name: self._mixed(name, own, source[name], noise) for name, own in target.items()}
+
+    def _mixed(self, name, own, other, noise):
+        """A tensor with some rows of the other's, or all of it; weight and bias of a module draw the same."""
+        import torch
+
+        units = len(own) if self.unit == "neuron" and own.ndim else 1
+        drawn = torch.rand(units, generator=noise.at("module", module_of(name)).generator()) < self.rate
+        taken = drawn.to(own.device).reshape([units][: own.ndim] + [1] * (own.ndim - 1))
+        if self.share < 1.0:
+            other = torch.lerp(own.float(), other.float(), self.share).to(own.dtype)
+        return torch.where(taken, other, own)

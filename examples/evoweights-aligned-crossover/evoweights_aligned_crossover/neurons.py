@@ -14,6 +14,11 @@ class Layer:
     bias: str | None
 
 
+def module_of(name):
+    """The module that a tensor belongs to: weight and bias have the same, any other tensor is one by itself."""
+    return name.removesuffix(".weight").removesuffix(".bias")
+
+
 def layers_of(tensors, modules=()):
     """The layers in their order: of the modules with these names, or of all that have a weight.
 
@@ -38,8 +43,11 @@ def layers_of(tensors, modules=()):
             )
     known = {name for layer in layers for name in (layer.weight, layer.bias)}
     if strange := [name for name in tensors if name not in known]:
+        where = (
+            f"belong to none of the layers {', '.join(modules)}" if modules else "belong to no layer, as there is none"
+        )
         raise UsageError(
-            f"operator aligned_crossover: {', '.join(strange[:3])} belongs to none of the layers {', '.join(modules)}. "
+            f"operator aligned_crossover: {', '.join(strange[:3])} {where}. "
             "Only plain perceptrons can be aligned: Linear layers, one after the other, with an activation of single neurons "
             "between them."
         )

@@ -161,7 +161,11 @@ def test_all_of_an_aligned_network_computes_what_it_did_before():
         ),
         (
             lambda tensors: tensors | {"9.running": torch.ones(3)},
-            r"9\.running belongs to none of the layers 0, 2, 4, 6",
+            r"9\.running belong to none of the layers 0, 2, 4, 6",
+        ),
+        (
+            lambda tensors: {"table": torch.ones(3, 4)},
+            r"table belong to no layer, as there is none\. Only plain perceptrons",
         ),
         (
             lambda tensors: tensors | {"8.weight": torch.ones(3, 7)},

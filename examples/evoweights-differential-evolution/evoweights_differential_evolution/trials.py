@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from evoweights import Chance, Gene, GeneOperator, Scalar, gene_kernel, setting, where
+from evoweights import Chance, Gene, GeneOperator, Scalar, Traits, gene_kernel, setting, where
 from evoweights.errors import UsageError
 from evoweights.operators import Pair
 
@@ -26,6 +26,7 @@ class DifferentialEvolution(GeneOperator):
 
     name, kernel = "differential_evolution", differential_evolution
     source = "Storn and Price 1997, J. Global Optimization 11:341"
+    traits = Traits(stochastic=True, gene_wise=True, homogeneous=True, translates=True, difference="weight")
 
     base: str = setting(
         "rand", "what the difference is added to: a random parent, or the best", choices=("rand", "best")

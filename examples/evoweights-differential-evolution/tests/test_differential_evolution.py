@@ -97,9 +97,9 @@ def test_the_better_of_parent_and_trial_stays(parent, trial, ties, wins):
     assert OneToOne(ties=ties).choose([0.0, parent, 0.5, trial], Noise(1)) == [0, 3 if wins else 1, 2, 3]
 
 
-def test_an_odd_population_has_no_trials():
-    with pytest.raises(UsageError, match=r"even population\.size, found 3"):
-        OneToOne().choose([1.0, 2.0, 3.0], Noise(1))
+def test_the_last_of_an_odd_population_is_neither_parent_nor_trial_and_stays():
+    assert OneToOne().choose([1.0, 0.5, 0.0], Noise(1)) == [1, 1, 2]
+    assert OneToOne().choose([1.0], Noise(1)) == [0]
 
 
 def run(folder, *overrides):
@@ -111,14 +111,14 @@ def run(folder, *overrides):
 
 
 def test_no_parent_gets_worse_and_the_optimum_is_found(tmp_path):
-    lines = run(tmp_path)
-    parents = [lines[0]["start_fitness"][:20], *(line["fitness"][:20] for line in lines)]
+    lines = run(tmp_path, "task.dimension=3", "population.size=24", "generations=120")
+    parents = [lines[0]["start_fitness"][:12], *(line["fitness"][:12] for line in lines)]
     for before, after in pairwise(parents):
         assert all(new <= old for new, old in zip(after, before, strict=True))
-    assert lines[-1]["best_fitness"] < 1e-3
+    assert lines[-1]["best_fitness"] < 1e-2
     written = [each for line in lines for each in line["varied"] if "0-differential_evolution" in each["operators"]]
-    assert len(written) == 20 * len(lines)
-    assert all(each["row"] >= 20 and len(each["sources"]) == 4 for each in written)
+    assert len(written) == 12 * len(lines)
+    assert all(each["row"] >= 12 and len(each["sources"]) == 4 for each in written)
 
 
 def test_the_backends_end_with_the_same_bits(tmp_path):

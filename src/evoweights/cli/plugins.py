@@ -1,5 +1,8 @@
 """The commands about plugins: listing them, making one, checking one, switching them off and on."""
 
+import shlex
+import sys
+from contextlib import redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,6 +25,10 @@ plugins = typer.Typer(
 plugins.command()(check)
 
 Installed = Annotated[str, typer.Argument(metavar="NAME", help="An installed plugin.")]
+ActiveIn = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="CONFIG", help="Show which are active in the runs of this configuration."),
+]
 
 
 class Kind(StrEnum):
@@ -38,25 +45,44 @@ class Licence(StrEnum):
 
 
 @plugins.callback()
-def _without_command(context: typer.Context, json: Json = False) -> None:
+def _without_command(context: typer.Context, config: ActiveIn = None, json: Json = False) -> None:
     if context.invoked_subcommand is None:
-        list_plugins(json=json)
+        list_plugins(config=config, json=json)
+    elif config or json:
+        name, option = context.invoked_subcommand, "--config" if config else "--json"
+        raise UsageError(f"{option}: found before `{name}`; options of a command stand behind its name.")
 
 
 @plugins.command("list")
-def list_plugins(json: Json = False) -> None:
+def list_plugins(config: ActiveIn = None, json: Json = False) -> None:
     """List all plugins with what they provide, and what is wrong with them; also without `list`."""
     from evoweights.plugins.listing import try_plugins
 
-    found = try_plugins()
+    requests, folder = _named_by(config) if config else ([], Path())
+    with redirect_stdout(sys.stderr):  # what plugins print while they are imported is no part of the list
+        found = try_plugins(requests, folder=folder)
     if json:
         say_json([_plugin_json(each) for each in found])
         return
-    for official, title in ((True, "Built in, always active:"), (False, "Installed, active in runs that name them:")):
-        rows = [each for each in found if each.plugin.official == official]
-        say(title if rows else f"{title} none", bold=True)
-        if rows:
-            say_rows((each.plugin.name, each.plugin.version, _what(each)) for each in rows)
+    _say_group("Built in, always active:", [each for each in found if each.plugin.official])
+    others = [each for each in found if not each.plugin.official]
+    if config:
+        _say_group(f"Named by {config}, active in its runs:", [each for each in others if each.request])
+        _say_group("Installed, not named by it:", [each for each in others if not each.request])
+    else:
+        _say_group("Installed, active in runs that name them:", others)
+
+
+def _named_by(config: Path) -> tuple[list[str], Path]:
+    from evoweights.config.loading import plugins_of
+
+    return plugins_of(config), config.parent
+
+
+def _say_group(title: str, rows: "list[PluginStatus]") -> None:
+    say(title if rows else f"{title} none", bold=True)
+    if rows:
+        say_rows((each.plugin.name, each.plugin.version, _what(each)) for each in rows)
 
 
 def _what(each: "PluginStatus") -> str:
@@ -74,6 +100,7 @@ def _plugin_json(each: "PluginStatus") -> dict[str, Any]:
         "version": each.plugin.version,
         "official": each.plugin.official,
         "status": each.status,
+        "active": each.status == "active",
         "reason": each.reason,
         "components": list(each.components),
         "clashes": list(each.clashes),
@@ -83,8 +110,12 @@ def _plugin_json(each: "PluginStatus") -> dict[str, Any]:
 @plugins.command()
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of the plugin, such as my-operator.")],
-    kind: Annotated[Kind, typer.Option(help="The kind of component to begin with.")] = Kind.OPERATOR,
-    licence: Annotated[Licence, typer.Option(help="Licence of the new distribution.")] = Licence.APACHE,
+    kind: Annotated[
+        Kind, typer.Option(case_sensitive=False, help="The kind of component to begin with.")
+    ] = Kind.OPERATOR,
+    licence: Annotated[
+        Licence, typer.Option("--licence", "--license", case_sensitive=False, help="Licence of the new distribution.")
+    ] = Licence.APACHE,
     to: Annotated[Path, typer.Option(metavar="DIR", help="Folder in which it is made.")] = Path(),
 ) -> None:
     """Make the distribution of a plugin: evoweights-NAME, ready to install, test and run.
@@ -97,12 +128,15 @@ def new(
     made = make_distribution(name, kind=kind.value, licence=licence.value, to=to)
     say(f"{made.folder} has a plugin with the {made.what}:")
     say_rows((str(each.relative_to(made.folder)),) for each in made.files)
+    source = f"{made.folder}[test]" if made.folder.is_absolute() else f"./{made.folder}[test]"
+    check = [] if kind == Kind.OBSERVER else [(f"evoweights plugins check {made.plugin}",)]
     say("Next:")
     say_rows(
         [
-            (f"pip install --editable {made.folder}",),
-            (f"evoweights run {made.folder / made.config}",),
-            (f"python -m pytest {made.folder}",),
+            (f"pip install --editable {shlex.quote(source)}",),
+            (f"evoweights run {shlex.quote(str(made.folder / made.config))}",),
+            *check,
+            (f"python -m pytest {shlex.quote(str(made.folder))}",),
         ]
     )
 

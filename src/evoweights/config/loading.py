@@ -51,6 +51,22 @@ def load_config(
         PluginError: a plugin that it names does not load.
     """
     path = Path(path)
+    source = _read(path)
+    source.values.setdefault("name", path.stem)
+    overrides = [*_take_profile(source, profile), *overrides]
+    return _assemble(source, overrides, folder=path.parent, allow_env=allow_env)
+
+
+def plugins_of(path: Path) -> list[str]:
+    """What a configuration file names under ``plugins``, as it is written there; nothing is loaded.
+
+    Raises:
+        UsageError: it cannot be read, or ``plugins`` is no list of names.
+    """
+    return _requests(_read(path))
+
+
+def _read(path: Path) -> Source:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
@@ -58,10 +74,7 @@ def load_config(
         raise UsageError(f"{path}: there is no such file.{did_you_mean(str(path), files)}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read as a text file: {error}.") from error
-    source = parse(text, name=str(path))
-    source.values.setdefault("name", path.stem)
-    overrides = [*_take_profile(source, profile), *overrides]
-    return _assemble(source, overrides, folder=path.parent, allow_env=allow_env)
+    return parse(text, name=str(path))
 
 
 def _take_profile(source: Source, name: str | None) -> list[str]:
@@ -128,12 +141,7 @@ def _is_early(override: str) -> bool:
 
 def _load_plugins(source: Source, folder: Path, given: Sequence[Plugin]) -> Plugins:
     """What ``plugins`` names; files in it become absolute, so that a run can be continued from anywhere."""
-    requests = source.values.setdefault("plugins", [])
-    if not isinstance(requests, list) or not all(isinstance(each, str) for each in requests):
-        source.complain(
-            "plugins", "expected a list of names such as my-plugin>=0.2 and files such as ./my_operator.py."
-        )
-        source.raise_problems()
+    requests = _requests(source)
     requests[:] = [str((folder / each).resolve()) if is_local(each) else each for each in requests]
     try:
         return load_plugins(requests, folder=folder, given=given)
@@ -141,6 +149,17 @@ def _load_plugins(source: Source, folder: Path, given: Sequence[Plugin]) -> Plug
         source.problems += [f"{source.origin(line.split(':')[0])}: {line}" for line in str(error).splitlines()]
         source.raise_problems()
         raise
+
+
+def _requests(source: Source) -> list[str]:
+    """The list that ``plugins`` is, empty if it is not given."""
+    requests = source.values.setdefault("plugins", [])
+    if not isinstance(requests, list) or not all(isinstance(each, str) for each in requests):
+        source.complain(
+            "plugins", "expected a list of names such as my-plugin>=0.2 and files such as ./my_operator.py."
+        )
+        source.raise_problems()
+    return requests
 
 
 def _put_preset_under(source: Source, catalog: Catalog) -> None:

@@ -19,7 +19,7 @@ import pluggy
 from evoweights import hookspecs
 from evoweights.catalog import Catalog
 from evoweights.errors import EvoweightsError, PluginError, RunStopped, UsageError, did_you_mean
-from evoweights.plugins.sources import Plugin, built_in_plugins, find_plugins
+from evoweights.plugins.sources import Plugin, built_in_plugins, find_plugins, is_local
 from evoweights.plugins.switches import no_plugins
 
 API = (1, 0)
@@ -177,7 +177,16 @@ def _check_api(plugin: Plugin, version: object) -> None:
         raise PluginError(
             f"plugin {plugin.name} ({plugin.origin} {plugin.version}) is made for version {version} of the plugin "
             f"interface; this evoweights has {host}. Install matching versions of the two."
+            + _which(plugin, is_newer=(major, minor) > API)
         )
+
+
+def _which(plugin: Plugin, *, is_newer: bool) -> str:
+    """What to install of a distribution that is made for another interface; a file is its author's own."""
+    if is_local(plugin.origin):
+        return ""
+    newer, older = ("evoweights", plugin.origin) if is_newer else (plugin.origin, "evoweights")
+    return f" A newer {newer} or an older {older} would do."
 
 
 @contextmanager
@@ -191,9 +200,15 @@ def _blamed(plugin: Plugin, what: str) -> Iterator[None]:
         if _is_strict():
             raise
         raise PluginError(
-            f"plugin {plugin.name} ({plugin.origin} {plugin.version}) {what}: {_one_line(error)}. Repair or remove it; "
+            f"plugin {plugin.name} ({plugin.origin} {plugin.version}) {what}: {_one_line(error)}. {_cure(error)}; "
             "EVOWEIGHTS_STRICT_PLUGINS=1 shows the traceback."
         ) from error
+
+
+def _cure(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return f"Install what provides the module {error.name}, or remove the plugin"
+    return "Repair or remove it"
 
 
 def _one_line(error: BaseException) -> str:
@@ -201,4 +216,4 @@ def _one_line(error: BaseException) -> str:
 
 
 def _is_strict() -> bool:
-    return os.environ.get("EVOWEIGHTS_STRICT_PLUGINS") == "1"
+    return os.environ.get("EVOWEIGHTS_STRICT_PLUGINS", "") not in ("", "0")

@@ -8,6 +8,7 @@ import keyword
 import re
 import shutil
 import string
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,12 +31,15 @@ _PLACES = {
     "task/task.py.in": "evoweights_{module}/task.py",
 }
 """The templates and the files made from them; a template of another kind than the one asked for is left out."""
+_CHECKED = "`plugins check` holds what the plugin offers to the rules of its kind, and so does the first test of its component."
+_UNCHECKED = "There are no rules for observers to be held to, so the tests in `tests/` are all there is."
 
 
 @dataclass(frozen=True)
 class Made:
-    """A distribution that was made: its folder, its files, that of the configuration, and what it brings."""
+    """A distribution that was made: the plugin's name, its folder, its files, that of the configuration, and what it brings."""
 
+    plugin: str
     folder: Path
     files: tuple[Path, ...]
     config: Path
@@ -57,18 +61,18 @@ def make_distribution(name: str, *, kind: str, licence: str, to: Path) -> Made:
     folder = to / f"evoweights-{values['dashed']}"
     _write(folder, files)
     paths = tuple(folder / each for each in sorted(files))
-    return Made(folder, paths, Path(f"{values['module']}.yaml"), f"{kind} {values['module']}")
+    return Made(values["module"], folder, paths, Path(f"{values['module']}.yaml"), f"{kind} {values['module']}")
 
 
 def _values(name: str, kind: str, licence: str) -> dict[str, str]:
     """What stands for the placeholders of the templates. None of it can be more than a word, so none needs escaping."""
-    if name.startswith("evoweights-"):
-        short = name.removeprefix("evoweights-")
+    if name.startswith(("evoweights-", "evoweights_")):
+        short = name[len("evoweights-") :]
         raise UsageError(f"NAME: found {name!r}; evoweights- is put before it. Give only {short!r}.")
     if not _NAME.fullmatch(name) or len(name) > 40:
         raise UsageError(
             f"NAME: found {name!r}; expected at most 40 lower-case letters and digits, a letter first, with single - or _ "
-            "between words, such as my-operator."
+            f"between words, such as {_nearest(name)}."
         )
     module = name.replace("-", "_")
     if keyword.iskeyword(module) or module in _YAML_WORDS:
@@ -85,10 +89,20 @@ def _values(name: str, kind: str, licence: str) -> dict[str, str]:
         "dashed": module.replace("_", "-"),
         "component": "".join(word.capitalize() for word in module.split("_")),
         "kind": kind,
+        "checked": _UNCHECKED if kind == "observer" else _CHECKED,
+        "check_line": "" if kind == "observer" else f"    evoweights plugins check {module}\n",
         "api": ".".join(map(str, API)),
         "release": ".".join(__version__.split(".")[:2]),
         "year": str(datetime.date.today().year),
     }
+
+
+def _nearest(name: str) -> str:
+    """The allowed name that is most like this one, or an example."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    words = re.findall("[a-z0-9]+", re.sub("(?<=[a-z])(?=[A-Z])", "-", plain).lower())
+    near = "-".join(words).lstrip("0123456789-")[:40].rstrip("-")
+    return near if _NAME.fullmatch(near) else "my-operator"
 
 
 def _refuse_taken(values: Mapping[str, str], kind: str) -> None:
@@ -126,7 +140,7 @@ def _refuse_hiding(values: Mapping[str, str], files: Mapping[str, str]) -> None:
         imports = (each for each in ast.walk(ast.parse(text)) if isinstance(each, ast.Import | ast.ImportFrom))
         imported = [(getattr(each, "module", None), alias.name) for each in imports for alias in each.names]
         for source, name in imported:
-            if name in (values["component"], values["module"]) and source != f"evoweights_{values['module']}":
+            if name == values["component"] and source != f"evoweights_{values['module']}":
                 raise UsageError(f"NAME: {values['component']} would hide {name} of {source}. Take another name.")
 
 

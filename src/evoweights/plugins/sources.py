@@ -15,9 +15,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 
-from evoweights.errors import UsageError, did_you_mean
+from evoweights.errors import PluginError, UsageError, did_you_mean
 from evoweights.plugins.switches import why_disabled
 from evoweights.version import __version__
 
@@ -69,18 +71,45 @@ def built_in_plugins() -> list[Plugin]:
 
 def installed_plugins() -> list[Plugin]:
     """The plugins of other distributions, by name."""
-    entries = importlib.metadata.entry_points(group=GROUP)
-    found = [
-        Plugin(
-            entry.name,
-            entry.dist.name if entry.dist else entry.value,
-            entry.dist.version if entry.dist else "unknown",
-            False,
-            entry.load,
-        )
-        for entry in entries
-    ]
+    found = [_installed(each) for each in importlib.metadata.entry_points(group=GROUP)]
     return sorted(found, key=lambda plugin: (plugin.name, plugin.origin))
+
+
+def _installed(entry: importlib.metadata.EntryPoint) -> Plugin:
+    # What is left of a distribution that was removed by hand may have entry points and neither name nor version.
+    metadata = entry.dist.metadata if entry.dist else {}
+    told = {key: metadata[key] for key in metadata}
+    origin, version = told.get("Name", entry.value), told.get("Version", "unknown")
+
+    def load() -> Any:
+        for each in (entry.dist and entry.dist.requires) or ():
+            _check_requirement(each, f"plugin {entry.name} ({origin} {version})")
+        try:
+            return entry.load()
+        except ModuleNotFoundError as error:
+            if not (error.name and f"{entry.module}.".startswith(f"{error.name}.")):
+                raise
+            raise PluginError(
+                f"plugin {entry.name} ({origin} {version}): its entry point names {entry.value}, but there is no module "
+                f"{error.name}. Install {origin} again; if it is yours, look at its pyproject.toml."
+            ) from error
+
+    return Plugin(entry.name, origin, version, False, load)
+
+
+def _check_requirement(text: str, who: str) -> None:
+    """Raises: PluginError if it asks for another evoweights than this; whether the rest is there, an import will tell."""
+    try:
+        needed = Requirement(text)
+    except InvalidRequirement:
+        return  # pip would not have installed it; the import will tell
+    if canonicalize_name(needed.name) != "evoweights" or (needed.marker and not needed.marker.evaluate({"extra": ""})):
+        return
+    if not needed.specifier.contains(__version__, prereleases=True):
+        raise PluginError(
+            f"{who} needs evoweights{needed.specifier}, and this is evoweights {__version__}. Install matching versions of "
+            "the two."
+        )
 
 
 def find_plugins(requests: Sequence[str], *, folder: Path) -> list[Plugin]:
@@ -92,12 +121,21 @@ def find_plugins(requests: Sequence[str], *, folder: Path) -> list[Plugin]:
     found, missing = [], []
     for index, request in enumerate(requests):
         try:
-            found.append(_find_file(request, folder) if is_local(request) else _find_installed(request))
+            found.append(find_plugin(request, folder=folder))
         except UsageError as error:
             missing.append(f"plugins.{index}: {error}")
     if missing:
         raise UsageError("\n".join(missing))
     return found
+
+
+def find_plugin(request: str, *, folder: Path) -> Plugin:
+    """The plugin that one entry of ``plugins`` asks for.
+
+    Raises:
+        UsageError: not installed, disabled, not of the version asked for, no such file.
+    """
+    return _find_file(request, folder) if is_local(request) else _find_installed(request)
 
 
 def _find_installed(request: str) -> Plugin:

@@ -17,8 +17,8 @@ NONE, ONLY, DISABLED = "EVOWEIGHTS_NO_PLUGINS", "EVOWEIGHTS_LOAD_PLUGINS", "EVOW
 
 
 def no_plugins() -> bool:
-    """Whether all plugins but the built-in ones are switched off, files too."""
-    return os.environ.get(NONE) == "1"
+    """Whether all plugins but the built-in ones are switched off, files too; 0 and nothing mean no."""
+    return os.environ.get(NONE, "") not in ("", "0")
 
 
 def settings_file() -> Path:
