@@ -1,8 +1,8 @@
 """Weight matching: the order of one network's neurons in which its weights are most like another's."""
 
 import torch
+from scipy.optimize import linear_sum_assignment
 
-from evoweights_aligned_crossover.assignment import assignment
 from evoweights_aligned_crossover.neurons import permuted
 
 
@@ -22,7 +22,7 @@ def matched(ours, theirs, layers, *, sweeps):
         for index in range(len(orders)):
             others = [torch.arange(len(order)) if at == index else order for at, order in enumerate(orders)]
             worth = _worth(ours, permuted(theirs, layers, others), layers[index], layers[index + 1])
-            found = torch.from_numpy(assignment(worth.numpy()))
+            found = torch.from_numpy(linear_sum_assignment(worth.numpy(), maximize=True)[1])
             gain = worth[torch.arange(len(found)), found].sum() - worth[torch.arange(len(found)), orders[index]].sum()
             if gain > 1e-9 * worth.abs().sum():
                 orders[index], is_settled = found, False

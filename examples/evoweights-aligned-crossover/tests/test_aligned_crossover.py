@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 from evoweights_aligned_crossover import AlignedCrossover
-from evoweights_aligned_crossover.assignment import assignment
 from evoweights_aligned_crossover.matching import matched
 from evoweights_aligned_crossover.neurons import layers_of, permuted
 from torch import nn
@@ -90,24 +89,6 @@ def test_aligning_never_makes_two_networks_less_alike(seed):
     for sweeps in (1, 2, 20):
         values.append(likeness(permuted(theirs, layers, matched(ours, theirs, layers, sweeps=sweeps))))
     assert values == sorted(values) and values[-1] > values[0]
-
-
-@pytest.mark.parametrize("size", range(1, 7))
-def test_an_assignment_is_as_good_as_the_best_of_all_permutations(size):
-    for seed in range(20):
-        worth = torch.randn(size, size, generator=generator_of(100 * size + seed), dtype=torch.float64).numpy()
-        if seed % 4 == 0:
-            worth = worth.round()  # ties
-        found = assignment(worth)
-        assert sorted(found) == list(range(size))
-        best = max(sum(worth[row, order[row]] for row in range(size)) for order in itertools.permutations(range(size)))
-        assert sum(worth[row, found[row]] for row in range(size)) == pytest.approx(best)
-
-
-def test_a_large_assignment_is_that_of_scipy():
-    scipy = pytest.importorskip("scipy.optimize")
-    worth = torch.randn(150, 150, generator=generator_of(1), dtype=torch.float64).numpy()
-    assert assignment(worth).tolist() == scipy.linear_sum_assignment(worth, maximize=True)[1].tolist()
 
 
 def test_crossover_with_a_reordered_copy_changes_nothing():

@@ -13,8 +13,8 @@ EVOWEIGHTS_API = "1.0"
 class Wine:
     """Tells three kinds of wine apart by thirteen measurements, with a perceptron of one hidden layer.
 
-    Rows are divided, kind by kind, into those to train on, those that fitness is measured on, and those that nobody sees before
-    the run is over. A genetic algorithm learns from its fitness alone, so the second part is the largest.
+    The 178 rows are divided, kind by kind, into those to train on, those that fitness is measured on, and those that nobody sees
+    before the run is over. A genetic algorithm learns from its fitness alone, so the second part is the largest.
     """
 
     name: ClassVar[str] = "wine"
@@ -22,24 +22,18 @@ class Wine:
         "Aeberhard and Forina 1992, UCI Machine Learning Repository, doi 10.24432/C5PC7J (data: wine)"
     )
 
-    data: str = setting(
-        "drawn",
-        "the table: drawn, which is synthetic and only of the same shape; or wine, the 178 wines as scikit-learn has them",
-        choices=("drawn", "wine"),
-    )
     hidden: int = setting(8, "width of the hidden layer", minimum=1)
     batch: int = setting(16, "rows in a training batch, drawn with replacement", unit="rows", minimum=1)
     fitness_share: float = setting(
         0.6, "of the rows that fitness is measured on", unit="fraction", minimum=0.05, maximum=0.9
     )
     test_share: float = setting(0.25, "of the rows that nobody sees", unit="fraction", minimum=0.05, maximum=0.9)
-    rows: int = setting(178, "rows that are drawn; the wines are 178", unit="rows", minimum=30)
 
     def open(self, place):
-        """The task with its table read or drawn, and divided.
+        """The task with its table divided.
 
         Raises:
-            UsageError: a part is left without rows of a kind, or scikit-learn is not installed.
+            UsageError: the shares leave nothing to train on.
         """
         if self.fitness_share + self.test_share > 0.95 + 1e-9:
             raise UsageError(

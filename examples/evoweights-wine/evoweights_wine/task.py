@@ -1,6 +1,5 @@
 """The opened task: the divided table, the network, and its losses."""
 
-import hashlib
 import math
 
 import torch
@@ -8,7 +7,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from evoweights import Task
-from evoweights_wine.tables import KINDS, MEASUREMENTS, divided, drawn, wines
+from evoweights_wine.tables import KINDS, MEASUREMENTS, divided, wines
 
 
 class WineTask(Task):
@@ -19,13 +18,13 @@ class WineTask(Task):
     def __init__(self, settings, place):
         self.settings, self.place = settings, place
         self.tokens_per_batch = settings.batch
-        self.table, kinds = wines() if settings.data == "wine" else drawn(settings.rows, place.noise.at("table"))
+        table, kinds = wines()
         shares = (settings.fitness_share, settings.test_share)
         rows = divided(kinds, shares, place.noise.at("division"))
         self.rows = dict(zip(("fitness", "test", "train"), rows, strict=True))
         # What nobody may see does not decide what a unit is either.
-        seen = self.table[torch.cat([self.rows["train"], self.rows["fitness"]])]
-        scaled = (self.table - seen.mean(0)) / seen.std(0)
+        seen = table[torch.cat([self.rows["train"], self.rows["fitness"]])]
+        scaled = (table - seen.mean(0)) / seen.std(0)
         self.parts = {
             name: (scaled[rows].to(place.device), kinds[rows].to(place.device)) for name, rows in self.rows.items()
         }
@@ -59,20 +58,13 @@ class WineTask(Task):
         measured, kinds = self.parts["test"]
         right = int((self._logits(module, measured).argmax(1) == kinds).sum())
         loss = self.loss(module, (measured, kinds)).item()
-        what = "wines" if self.settings.data == "wine" else "rows of a synthetic table"
-        return f"{right} of {len(kinds)} {what} that nobody had seen are told right, loss {loss:.4f}"
+        return f"{right} of {len(kinds)} wines that nobody had seen are told right, loss {loss:.4f}"
 
     def references(self):
         """The loss of knowing nothing, and of knowing only how frequent the kinds are."""
         counts = torch.bincount(self.parts["fitness"][1], minlength=KINDS).double()
         shares = counts / counts.sum()
         return {"uniform_guess": math.log(KINDS), "frequencies": -float((shares * shares.log()).sum())}
-
-    def fingerprint(self):
-        """A digest of the table that is read; what is drawn follows from the settings and the seed."""
-        if self.settings.data == "drawn":
-            return {}
-        return {"table": hashlib.sha256(self.table.numpy().tobytes()).hexdigest()[:16]}
 
     def _logits(self, module, measured):
         return module(measured.to(next(module.parameters()).dtype)).float()

@@ -1,14 +1,10 @@
-"""The task keeps every rule of tasks, with the synthetic table and, where scikit-learn is installed, with the real one."""
-
-from importlib.util import find_spec
+"""The task keeps every rule of tasks."""
 
 from evoweights_wine import Wine
 
 from evoweights.testing import parametrize_tasks
 
-TABLES = [Wine(), Wine(fitness_share=0.15, hidden=3), *([Wine(data="wine")] if find_spec("sklearn") else [])]
 
-
-@parametrize_tasks(TABLES)
+@parametrize_tasks([Wine(), Wine(fitness_share=0.15, hidden=3)])
 def test_contract(check):
     check()

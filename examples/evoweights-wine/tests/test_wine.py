@@ -1,4 +1,4 @@
-"""The table is divided fairly and nothing of the hidden part leaks; the real table is read; a genetic algorithm learns it."""
+"""The table is divided fairly and nothing of the hidden part leaks; a genetic algorithm learns it."""
 
 import re
 import subprocess
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from evoweights_wine import Wine
+from evoweights_wine.tables import wines
 
 from evoweights import Noise
 from evoweights.errors import UsageError
@@ -24,25 +25,27 @@ def opened(seed=1, **settings):
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize(("fitness", "test"), [(0.6, 0.25), (0.15, 0.25), (0.05, 0.9), (0.9, 0.05)])
 def test_every_row_is_in_one_part_and_every_part_has_all_kinds_alike(seed, fitness, test):
-    task = opened(seed, fitness_share=fitness, test_share=test, rows=300)
+    task = opened(seed, fitness_share=fitness, test_share=test)
     rows = torch.cat([task.rows[part] for part in ("train", "fitness", "test")])
-    assert sorted(rows.tolist()) == list(range(300))
+    assert sorted(rows.tolist()) == list(range(178))
     for part, share in (("fitness", fitness), ("test", test), ("train", 1 - fitness - test)):
         counts = torch.bincount(task.parts[part][1], minlength=3)
-        assert counts.tolist() == [pytest.approx(100 * share, abs=1)] * 3 and int(counts.min()) > 0
+        assert (
+            counts.tolist() == [pytest.approx(share * kind, abs=1) for kind in (59, 71, 48)] and int(counts.min()) > 0
+        )
 
 
 def test_what_nobody_sees_changes_nothing_that_is_seen(monkeypatch):
     from evoweights_wine import task as module
 
-    plain, table = opened(), module.drawn
+    plain, table = opened(), module.wines
 
-    def other(rows, noise):
-        measured, kinds = table(rows, noise)
+    def other():
+        measured, kinds = table()
         measured[plain.rows["test"]] += 100.0
         return measured, kinds
 
-    monkeypatch.setattr(module, "drawn", other)
+    monkeypatch.setattr(module, "wines", other)
     changed = opened()
     for part in ("train", "fitness"):
         assert torch.equal(changed.parts[part][0], plain.parts[part][0])
@@ -58,12 +61,12 @@ def test_what_is_seen_has_mean_0_and_deviation_1():
     assert torch.allclose(seen.std(0), torch.ones(13), atol=1e-5)
 
 
-def test_table_division_and_batches_follow_from_the_seed():
+def test_division_and_batches_follow_from_the_seed():
     first, again, other = opened(1), opened(1), opened(2)
     for part in ("train", "fitness", "test"):
         assert torch.equal(first.parts[part][0], again.parts[part][0])
     assert torch.equal(first.batch(3)[0], again.batch(3)[0]) and not torch.equal(first.batch(3)[0], first.batch(4)[0])
-    assert not torch.equal(first.table, other.table)
+    assert not torch.equal(first.rows["train"], other.rows["train"])
     rows = {tuple(row) for row in first.parts["train"][0].tolist()}
     assert {tuple(row) for index in range(20) for row in first.batch(index)[0].tolist()} <= rows
 
@@ -73,27 +76,10 @@ def test_shares_that_leave_nothing_to_train_on_are_refused():
         opened(fitness_share=0.7, test_share=0.3)
 
 
-def test_too_few_rows_to_divide_are_refused():
-    with pytest.raises(UsageError, match="no row of some kind"):
-        opened(rows=30, fitness_share=0.05)
-    with pytest.raises(UsageError, match="no row of some kind"):
-        opened(rows=30, fitness_share=0.9, test_share=0.05)
-
-
-def test_without_scikit_learn_the_real_table_is_refused_with_what_to_do(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(UsageError, match=r"pip install 'evoweights-wine\[data\]'; or use the synthetic"):
-        opened(data="wine")
-
-
-def test_the_real_table_is_that_of_the_repository():
-    pytest.importorskip("sklearn")
-    task = opened(data="wine")
-    assert task.table.shape == (178, 13)
-    kinds = torch.cat([part[1] for part in task.parts.values()])
-    assert torch.bincount(kinds).tolist() == [59, 71, 48]
-    assert float(task.table[:, 0].double().mean()) == pytest.approx(13.0006, abs=1e-3)  # alcohol, in percent
-    assert task.fingerprint() == opened(2, data="wine").fingerprint() != opened().fingerprint()
+def test_the_table_is_that_of_the_repository():
+    table, kinds = wines()
+    assert table.shape == (178, 13) and torch.bincount(kinds).tolist() == [59, 71, 48]
+    assert float(table[:, 0].double().mean()) == pytest.approx(13.0006, abs=1e-3)  # alcohol, in percent
 
 
 def test_gradient_steps_learn_it_and_a_fresh_network_knows_nothing():
@@ -123,5 +109,5 @@ def test_the_genetic_algorithm_learns_what_nobody_has_seen(tmp_path):
     ]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    right, rows = map(int, re.search(r"(\d+) of (\d+) rows of a synthetic table that nobody", done.stdout).groups())
+    right, rows = map(int, re.search(r"(\d+) of (\d+) wines that nobody", done.stdout).groups())
     assert rows >= 40 and right / rows > 0.75  # one in three by chance
