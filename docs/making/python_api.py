@@ -8,7 +8,14 @@ from typing import Any
 
 from making.text import prose, table
 
-MODULES = ("evoweights", "evoweights.errors", "evoweights.testing", "evoweights_kernels")
+MODULES = (
+    "evoweights",
+    "evoweights.errors",
+    "evoweights.testing",
+    "evoweights.testing.faults",
+    "evoweights.testing.strategies",
+    "evoweights_kernels",
+)
 _WIDTH = 100
 
 

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from evoweights.config.loading import config_from_text, load_config, with_observers
+from evoweights.config.loading import config_from_text, load_config
+from evoweights.config.observers import with_observers
 from evoweights.config.run_config import Evaluation, Phase, RunConfig, Scheduled
 from evoweights.errors import UsageError
 

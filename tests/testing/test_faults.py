@@ -233,7 +233,7 @@ def test_one_bit_is_flipped_and_flipped_back(tmp_path_factory, content, data):
     assert changed == 1 << bit % size
     flip_bit(file, bit)
     assert file.read_bytes() == content
-    with pytest.raises(IndexError, match=f"has {size} bits"):
+    with pytest.raises(IndexError, match=f"has {size} bits; there is no bit {size}"):
         flip_bit(file, size)
 
 

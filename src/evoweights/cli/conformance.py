@@ -62,7 +62,9 @@ def check(
     else:
         _say_end(name, found, reports)
     if broken := [report for _, report in reports if not report.is_conforming]:
-        raise PluginError(f"{name}: {len(broken)} of {_components_text(len(reports))} break rules: {_told(broken)}.")
+        raise PluginError(
+            f"{name}: {len(broken)} of {_components_text(len(reports))} break rules: {_told(broken)}.\n{_why(broken)}"
+        )
 
 
 def _reasons(expect: Iterable[str]) -> dict[str, str]:
@@ -130,6 +132,11 @@ def _place(found: "Found") -> dict[str, Any]:
 def _as_json(checked: "tuple[Found, Report]") -> dict[str, Any]:
     found, report = checked
     return {**_place(found), **report.values()}
+
+
+def _why(reports: "Sequence[Report]") -> str:
+    """What was found, once more: the table above may have scrolled away."""
+    return "\n".join(f"EW-{one.id}: {one.reason}" for each in reports for one in each.failures)
 
 
 def _told(reports: "Sequence[Report]") -> str:

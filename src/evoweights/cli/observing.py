@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def quieted(config: "RunConfig") -> "RunConfig":
     """The run with every observer that has a setting ``quiet`` made so."""
-    from evoweights.config.loading import with_observers
+    from evoweights.config.observers import with_observers
 
     def hushed(observer: Any) -> Any:
         return dataclasses.replace(observer, quiet=True) if _may_be_quiet(observer) else observer
@@ -20,7 +20,7 @@ def quieted(config: "RunConfig") -> "RunConfig":
 
 def silenced(config: "RunConfig") -> "RunConfig":
     """The run without the observers that have a setting ``quiet``: they write where a command's own output goes."""
-    from evoweights.config.loading import with_observers
+    from evoweights.config.observers import with_observers
 
     return with_observers(config, [each for each in config.observers if not _may_be_quiet(each)])
 

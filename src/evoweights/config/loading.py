@@ -5,7 +5,6 @@ has every default written out and every interpolation as it was, so that it can 
 """
 
 import copy
-import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from omegaconf import OmegaConf
 from evoweights.catalog import Catalog
 from evoweights.config.components import fill_component, make_component, make_instance, spell_out
 from evoweights.config.interpolation import Interpolations, has_interpolation
+from evoweights.config.observers import register_observers
 from evoweights.config.run_config import (
     DEFAULTS,
     GROUPS,
@@ -30,7 +30,7 @@ from evoweights.config.run_config import (
 from evoweights.config.schema import HIDDEN, Setting, convert, fill, settings_of, show
 from evoweights.config.source import Source, parse
 from evoweights.errors import UsageError, did_you_mean
-from evoweights.plugins.loading import Hooks, Plugins, load_plugins, new_manager, register_hooks
+from evoweights.plugins.loading import Plugins, load_plugins
 from evoweights.plugins.sources import Plugin, is_local
 
 _EARLY = ("plugins", "preset")
@@ -129,7 +129,7 @@ def _assemble(
     filled = _fill(source, plugins.catalog)
     values = _convert(source, filled, plugins.catalog, Interpolations(filled, allow_env=allow_env))
     source.raise_problems()
-    hooks = _register_observers(plugins, values["observers"])
+    hooks = register_observers(plugins, values["observers"])
     text = OmegaConf.to_yaml(OmegaConf.create({key: filled[key] for key in ORDER if key != "output"}))
     values |= {"output": Path(values["output"]).expanduser(), "plugins": plugins, "hooks": hooks}
     return RunConfig(**values, text=text, overrides=tuple(overrides))
@@ -234,21 +234,3 @@ def _convert(source: Source, filled: dict[str, Any], catalog: Catalog, resolver:
         else:
             values[key] = tuple(each for _, each in made)
     return values | {key: instance(group, filled[key], key) for key, group in GROUPS.items()}
-
-
-def with_observers(config: RunConfig, observers: Sequence[Any]) -> RunConfig:
-    """The same run, watched by other observers; its text stays, as they cannot change the result, and ``config`` as it is."""
-    manager = new_manager()
-    for name, plugin in config.plugins.manager.list_name_plugin():
-        if not any(plugin is each for each in config.observers):
-            manager.register(plugin, name=name)
-    plugins = dataclasses.replace(config.plugins, manager=manager)
-    hooks = _register_observers(plugins, observers)
-    return dataclasses.replace(config, observers=tuple(observers), plugins=plugins, hooks=hooks)
-
-
-def _register_observers(plugins: Plugins, observers: Sequence[Any]) -> Hooks:
-    """The hooks of a run: those of its plugins, then its observers in their order."""
-    for index, each in enumerate(observers):
-        register_hooks(plugins.manager, each, name=f"observers.{index} ({each.name})")
-    return Hooks(plugins.manager)

@@ -67,7 +67,7 @@ def _try_named(request: str, folder: Path, before: Sequence[Plugin]) -> PluginSt
 
 
 def _nothing() -> Any:
-    raise UsageError("there is nothing to load")
+    raise AssertionError("what could not be found is never loaded")
 
 
 def _try_installed(plugin: Plugin, others: Sequence[Plugin]) -> PluginStatus:

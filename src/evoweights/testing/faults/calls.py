@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evoweights.config.loading import with_observers
+from evoweights.config.observers import with_observers
 from evoweights.config.run_config import SEVERAL, SINGLE, RunConfig, Scheduled
 from evoweights.errors import UsageError, did_you_mean
 from evoweights.hookspecs import hookimpl
