@@ -13,7 +13,7 @@ def shown_pages(paths: Iterable[str]) -> dict[str, tuple[str, str]]:
     return {
         path: (f"files/{path.replace('/', '.')}.md", _page(ROOT / path))
         for path in sorted(set(paths))
-        if (ROOT / path).exists() and (ROOT / path).is_relative_to(ROOT)
+        if (ROOT / path).exists() and (ROOT / path).resolve().is_relative_to(ROOT)
     }
 
 

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from evoweights.catalog import part, setting
     from evoweights.config.loading import load_config
     from evoweights.engine import Engine
+    from evoweights.genome import layout_of
     from evoweights.hookspecs import hookimpl
-    from evoweights.improvers import Improver
+    from evoweights.improvers import Improver, NonFiniteStep
     from evoweights.mounted import Blueprint
-    from evoweights.operators import GeneOperator, TensorOperator, Turn, TurnRule
+    from evoweights.operators import GeneOperator, Pair, Scene, Selection, TensorOperator, Turn, TurnRule
     from evoweights.population import Slot
-    from evoweights.seeds import Noise
-    from evoweights.task import Task
+    from evoweights.seeds import Noise, seeded
+    from evoweights.task import Task, TaskPlace
     from evoweights.traits import Traits
     from evoweights_kernels import (
         Chance,
@@ -45,11 +46,16 @@ __all__ = [
     "GeneOperator",
     "Improver",
     "Noise",
+    "NonFiniteStep",
     "Normal",
+    "Pair",
     "Scalar",
+    "Scene",
+    "Selection",
     "Slot",
     "State",
     "Task",
+    "TaskPlace",
     "TensorOperator",
     "TileScalar",
     "Traits",
@@ -61,10 +67,12 @@ __all__ = [
     "errors",
     "gene_kernel",
     "hookimpl",
+    "layout_of",
     "load_config",
     "maximum",
     "minimum",
     "part",
+    "seeded",
     "setting",
     "sqrt",
     "where",
@@ -76,11 +84,12 @@ _HOMES = {
     "evoweights.engine": ("Engine",),
     "evoweights.hookspecs": ("hookimpl",),
     "evoweights.mounted": ("Blueprint",),
-    "evoweights.improvers": ("Improver",),
-    "evoweights.operators": ("GeneOperator", "TensorOperator", "Turn", "TurnRule"),
+    "evoweights.genome": ("layout_of",),
+    "evoweights.improvers": ("Improver", "NonFiniteStep"),
+    "evoweights.operators": ("GeneOperator", "Pair", "Scene", "Selection", "TensorOperator", "Turn", "TurnRule"),
     "evoweights.population": ("Slot",),
-    "evoweights.seeds": ("Noise",),
-    "evoweights.task": ("Task",),
+    "evoweights.seeds": ("Noise", "seeded"),
+    "evoweights.task": ("Task", "TaskPlace"),
     "evoweights.traits": ("Traits",),
     "evoweights_kernels": (
         *("Chance", "Gene", "Normal", "Scalar", "State", "TileScalar", "Uniform"),

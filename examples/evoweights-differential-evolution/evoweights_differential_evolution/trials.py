@@ -3,9 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from evoweights import Chance, Gene, GeneOperator, Scalar, Traits, gene_kernel, setting, where
+from evoweights import Chance, Gene, GeneOperator, Pair, Scalar, Traits, gene_kernel, setting, where
 from evoweights.errors import UsageError
-from evoweights.operators import Pair
 
 
 @gene_kernel

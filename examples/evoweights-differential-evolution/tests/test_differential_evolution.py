@@ -12,9 +12,8 @@ import torch
 from evoweights_differential_evolution import DifferentialEvolution, OneToOne
 from evoweights_differential_evolution.trials import differential_evolution
 
-from evoweights import Noise
+from evoweights import Noise, Scene
 from evoweights.errors import UsageError
-from evoweights.operators import Scene
 from evoweights_kernels import TILE, Call, apply_
 
 CONFIG = Path(__file__).parents[1] / "differential_evolution.yaml"

@@ -10,10 +10,8 @@ import torch
 from evoweights_wine import Wine
 from evoweights_wine.tables import wines
 
-from evoweights import Noise
+from evoweights import Noise, TaskPlace, seeded
 from evoweights.errors import UsageError
-from evoweights.seeds import seeded
-from evoweights.task import TaskPlace
 
 CONFIG = Path(__file__).parents[1] / "wine.yaml"
 

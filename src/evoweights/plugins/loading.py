@@ -54,8 +54,7 @@ class Hooks:
                 each.function(*[facts[name] for name in each.argnames])
             except RunStopped:
                 raise
-            # Anything may be wrong in an observer, and none of it is worth a run of several days. Only here and where a
-            # plugin is imported is everything caught; it is reported, not hidden.
+            # Anything may be wrong in an observer, and none of it is worth a run of several days. It is reported, not hidden.
             except (Exception, SystemExit) as error:
                 if _is_strict():
                     raise

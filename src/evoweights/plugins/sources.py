@@ -27,16 +27,14 @@ GROUP = "evoweights"
 """Entry points of this group are plugins."""
 
 BUILT_IN = (
-    *(
-        "evoweights_classic",
-        "evoweights_lm",
-        "evoweights_eoe",
-        "evoweights_es",
-        "evoweights_est",
-        "evoweights_evotorch",
-        "evoweights_toy",
-        "evoweights_monitor",
-    ),
+    "evoweights_classic",
+    "evoweights_lm",
+    "evoweights_eoe",
+    "evoweights_es",
+    "evoweights_est",
+    "evoweights_evotorch",
+    "evoweights_toy",
+    "evoweights_monitor",
 )
 _REQUEST = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<pin>[<>=!~].*)?")
 
