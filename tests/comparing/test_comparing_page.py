@@ -20,7 +20,7 @@ controls: [{name: slower, share: 0.25}]
 
 
 def test_the_control_of_the_page_works_as_it_is_printed(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (block,) = re.findall(r'```python title="slower.py"\n(.*?)```', PAGE, re.DOTALL)
     (tmp_path / "slower.py").write_text(block)
     config = config_from_text(CONFIG, where="test", folder=tmp_path)
     (planned,) = plan(config, config.controls, left_out=lambda line: None)

@@ -1,6 +1,7 @@
 """Runs a configuration again and again under kill -9 and reports the digest of every finished population as JSON.
 
-Usage: kill_campaign.py FOLDER [KILLS] [SEED]. Children are forked from a process that has started no thread.
+Usage: kill_campaign.py FOLDER [KILLS] [SEED], with one thread everywhere (OMP_NUM_THREADS, NUMBA_NUM_THREADS and
+OPENBLAS_NUM_THREADS are 1): children are forked from a process that has started none.
 """
 
 import json
@@ -45,6 +46,9 @@ def in_child(folder: Path, *, after: float | None) -> int:
 
 def campaign(root: Path, kills_wanted: int, seed: int) -> dict[str, object]:
     """Kill and rerun until there were enough kills; every run is brought to its end."""
+    session.run(
+        config_in(root, {"generations": 2})
+    )  # what it imports and compiles, children need not: they get to their work
     assert in_child(root / "uninterrupted", after=None) == 0
     chance, kills, digests, leftovers = random.Random(seed), 0, [], []
     while kills < kills_wanted:

@@ -95,7 +95,8 @@ def test_what_is_not_as_it_was_when_a_run_goes_on_is_said(
 def test_kill_9_at_random_moments_loses_nothing(tmp_path: Path) -> None:
     """A process that has started no thread forks the runs and kills them, so that none waits for torch's import."""
     script = Path(__file__).parent / "kill_campaign.py"
-    variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # what the tests share
+    single = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    variables = os.environ | single | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, str(script), str(tmp_path)]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
