@@ -25,7 +25,8 @@ def contract_pages() -> dict[str, str]:
         "## Checked by the kit\n\n`evoweights plugins check NAME`, `check_operator(op)` and their like try these on "
         "any component.\n",
         table(["rule", "what it demands", "of", "where", "level"], map(_checked, clauses[CHECKED])),
-        "## Held by the tests of evoweights\n\nThese are about what the engine does, or about its own components.\n",
+        "## Held by the tests of evoweights\n\nThese are about what the engine does, or about its own components. "
+        "`check_engine(configuration)` holds runs with components of your own to `EW-R01` to `EW-R09`.\n",
         table(["rule", "what it demands", "of", "level", "tests"], map(_tested, clauses[TESTED])),
         "## Not held by anything\n\nThere is nothing yet that they could be tried on.\n",
         table(

@@ -86,6 +86,7 @@ def test_a_broken_rule_is_named_with_its_component_and_ends_with_5(evoweights: C
     outcome = evoweights("plugins", "check", name, "--profile", "quick")
     assert outcome.code == 5
     assert "error: ./mine.py: 1 of 2 components break rules: forgets (EW-X08-shift)." in outcome.err
+    assert "\nforgets: EW-X08-shift failed: " in outcome.err
     assert "child that is off by" in " ".join(outcome.out.split())
 
 
@@ -97,7 +98,7 @@ def test_json_is_a_list_of_reports(evoweights: CommandLine) -> None:
     assert (turn["kind"], turn["component"], turn["is_conforming"]) == ("turn", "first", True)
     assert (operator["kind"], operator["component"], operator["is_conforming"]) == ("operator", "forgets", False)
     (broken,) = [each for each in operator["results"] if each["status"] == "failed"]
-    assert broken["id"] == "X08-shift" and broken["seconds"] > 0 and operator["versions"]["hypothesis"]
+    assert broken["id"] == "EW-X08-shift" and broken["seconds"] > 0 and operator["versions"]["hypothesis"]
     assert needs["unchecked"].startswith("needs row")
 
 
@@ -107,12 +108,15 @@ def test_a_rule_may_be_broken_with_a_reason(rule: str, evoweights: CommandLine) 
     outcome = evoweights("plugins", "check", name, "--profile=quick", f"--expect={rule}=it only shrinks")
     assert outcome.code == 0, outcome.err
     assert "expected failure" in outcome.out and "it only shrinks" in outcome.out
+    end = "1 component checked, every rule that applies is kept but 1 that was expected to be broken.\n"
+    assert outcome.out.endswith(end)
 
 
 def test_a_rule_that_is_kept_all_the_same_is_an_error(evoweights: CommandLine) -> None:
     name = plugin(HALVES, Halves="operator")
     outcome = evoweights("plugins", "check", name, "--profile=quick", "--expect=EW-X07=leaves the hull")
     assert outcome.code == 5 and "halves (EW-X07)" in outcome.err and "unexpected pass" in outcome.out
+    assert "\nhalves: EW-X07 unexpected pass: leaves the hull" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,16 @@ def test_a_configuration_says_which_are_active(evoweights: CommandLine, two_plug
     assert all(each["active"] for each in listed if each["official"])
 
 
+def test_a_file_that_is_called_like_an_installed_plugin_does_not_hide_it(
+    evoweights: CommandLine, two_plugins: None
+) -> None:
+    Path("one.py").write_text(SHADOW.replace('"mutation"', '"another"'))
+    Path("local.yaml").write_text("plugins: [./one.py]\n" + Path("small.yaml").read_text())
+    listed = json.loads(evoweights("plugins", "--config", "local.yaml", "--json").out)
+    told = [(each["request"], each["status"]) for each in listed if each["name"] == "one"]
+    assert told == [("./one.py", "active"), ("", "ok")]
+
+
 def test_without_one_none_of_the_installed_is_active(evoweights: CommandLine, two_plugins: None) -> None:
     listed = json.loads(evoweights("plugins", "--json").out)
     assert {each["name"]: each["active"] for each in listed if not each["official"]} == {"one": False, "two": False}

@@ -156,6 +156,12 @@ def test_every_rule_of_the_contract_is_there_with_what_it_demands() -> None:
     for each in contract():
         assert page.count(f"| `EW-{each.id}` |") == 1
         assert each.text and escaped(each.text).replace("|", "&#124;") in page
+    assert "`check_engine(configuration)` holds runs with components of your own to `EW-R01` to `EW-R09`." in page
+
+
+def test_every_rule_of_the_engine_names_the_test_that_authors_can_run_themselves() -> None:
+    for each in contract():
+        assert (each.id[0] == "R") == any("test_stateful_engine.py" in test for test in each.tests)
 
 
 @pytest.mark.parametrize("file", sorted(RESULTS.glob("*.json")), ids=lambda each: each.stem)

@@ -40,7 +40,7 @@ def caught_by(specimen: Specimen) -> tuple[str, ...]:
         with world_put_back():
             result, _ = each.result()
         if result.status == FAILED:
-            found.append(result.id)
+            found.append(result.id.removeprefix("EW-"))
     order = [each.id for each in RULES[specimen.kind]]
     return tuple(sorted(found, key=order.index))
 

@@ -1,16 +1,19 @@
 """Faults happen where and when they are put, in runs of any component, and a run meets each of them as it promises."""
 
+import dataclasses
 import errno
 import functools
 import json
 import math
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from small_components import Blend
 
+from evoweights import Turn, setting
 from evoweights.errors import PluginError, ResourceError, UsageError
 from evoweights.storage.checkpoints import CheckpointStore
 from evoweights.testing import config_in, population_digest
@@ -30,6 +33,7 @@ from evoweights.testing.faults import (
     faulty_disk,
     flip_bit,
     inserted,
+    lose,
     nan_fitness,
     nan_gene,
     nan_loss,
@@ -165,6 +169,36 @@ def test_a_fault_that_cannot_be_put_anywhere_is_refused(tmp_path, place, method,
 def test_a_fault_in_a_method_that_the_opened_task_has_not_is_refused(run_engine):
     with pytest.raises(UsageError, match=r"fault at 'task': there is no method 'los'. Did you mean 'loss'\?"):
         run_engine({}, faults=[failing("task", "los", error=ValueError)])
+
+
+@pytest.mark.parametrize(("name", "value"), [("at", 0), ("at", -1), ("times", 0)])
+def test_a_fault_that_never_happens_is_refused(name, value):
+    with pytest.raises(UsageError, match=f"fault at 'turn': {name} is {value}; expected 1 or more"):
+        failing("turn", "choose", error=ValueError, **{name: value})
+
+
+@pytest.mark.parametrize("slots", [False, True])
+def test_a_fault_can_be_put_into_a_component_with_slots(tmp_path, slots):
+    @dataclasses.dataclass(frozen=True, slots=slots)
+    class First:
+        """Row 0 is always the one."""
+
+        name: ClassVar[str] = "first"
+        source: ClassVar[str] = "a test"
+        row: int = setting(0, "which", minimum=0)
+
+        def choose(self, generation, size, noise):
+            return Turn((self.row,))
+
+    turn = with_faults(config_in(tmp_path, {"turn": First()}), failing("turn", "choose", error=ValueError, at=2)).turn
+    assert turn.choose(0, 3, None) == Turn((0,)) and turn.row == 0
+    with pytest.raises(ValueError):
+        turn.choose(1, 3, None)
+
+
+def test_a_file_is_lost_in_a_way_that_there_is(tmp_path):
+    with pytest.raises(UsageError, match=r"there is no way 'truncate' to lose a file. Did you mean 'truncated'\?"):
+        lose(tmp_path, set(), "truncate")
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

@@ -69,6 +69,12 @@ def test_a_tiny_population_can_be_varied_and_read(tiny_population):
     assert set(tiny_population.tensors(0)) >= {"weights", "adamw.first_moment"}
 
 
+def test_without_hypothesis_it_is_said_what_to_install(monkeypatch, request):
+    monkeypatch.setitem(sys.modules, "hypothesis", None)
+    with pytest.raises(UsageError, match="needs hypothesis, which is not installed"):
+        request.getfixturevalue("tiny_population")
+
+
 def test_a_run_with_components_as_they_are_is_the_run_of_their_names(run_engine):
     given = run_engine({"name": "given", "improve": [Wander(steps=3)], "vary": [Blend(share=0.25)]})
     modules = [module_with(Blend), module_with_improver()]

@@ -52,6 +52,29 @@ def test_a_plugin_that_is_not_there_is_said_to_be(tmp_path):
     assert "INTERNALERROR" not in done.stdout + done.stderr
 
 
+def test_of_the_installed_plugins_a_broken_or_disabled_one_does_not_keep_the_others_from_being_checked(tmp_path):
+    """Nor do two that call their components alike: a run names one of them."""
+    sound, broken = OPERATOR.format(body="x + pull * (leader - x)"), "import no_such_module\n"
+    codes = {"broken": broken, "twin_a": sound, "twin_b": sound, "off": broken}
+    for name, code in codes.items():
+        (tmp_path / f"fake_{name}.py").write_text(code)
+        info = tmp_path / f"fake_{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: fake-{name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[evoweights]\n{name} = fake_{name}\n")
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
+        "EVOWEIGHTS_LOAD_PLUGINS": "broken,twin_a,twin_b",
+    }
+    command = [sys.executable, "-m", "pytest", *COMMAND, "--evoweights-conformance", "-rA"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 failed" in done.stdout and "No module named 'no_such_module'" in done.stdout
+    assert "evoweights::plugin[broken] - Failed" in done.stdout and "Traceback" not in done.stdout
+    lines = [line.partition(" ")[0] for line in done.stdout.splitlines() if line.endswith("evoweights::EW-G14[pull]")]
+    assert lines == ["PASSED", "PASSED"] and "[off]" not in done.stdout
+
+
 def test_without_the_option_nothing_is_checked(tmp_path):
     done = conformance(tmp_path, "x")
     assert done.returncode == 5, done.stdout  # no tests were collected
@@ -63,3 +86,24 @@ def test_the_plugin_imports_neither_torch_nor_hypothesis():
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+BROKEN = """
+from evoweights.testing import task_ground, training_ground
+from evoweights.testing.checks import numbers
+from evoweights.testing.stateful import machine
+
+def test_all():
+    found = (task_ground, training_ground, numbers, machine)
+    assert {type(each.__loader__).__name__ for each in found} == {"AssertionRewritingHook"}
+"""
+
+
+def test_a_broken_assertion_of_the_kit_shows_what_was_compared(tmp_path):
+    """Also where the plugin is not found by its entry point, for which pytest would look after the whole distribution."""
+    (tmp_path / "test_mine.py").write_text(BROKEN)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "evoweights.testing.pytest_plugin"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

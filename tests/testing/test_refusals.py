@@ -44,7 +44,7 @@ class Overflows(Transposes):
 
 
 def statuses(report):
-    return {each.id: each.status for each in report.results}
+    return {each.id.removeprefix("EW-"): each.status for each in report.results}
 
 
 def test_what_it_refuses_it_is_not_tried_on_and_the_report_says_so():
@@ -72,6 +72,16 @@ def test_a_fault_is_noticed_on_them(profile):
 @parametrize_operators([Transposes()], profile="quick", layouts=SQUARES)
 def test_contract(check):
     check()
+
+
+def test_a_fault_in_a_folder_that_is_called_like_hypothesis_is_found_there():
+    namespace = {}
+    code = compile(
+        "def choose(self, fitness, noise):\n    raise ValueError('odd')\n", "/home/hypothesis/mine.py", "exec"
+    )
+    exec(code, namespace)
+    report = check_selection(type("Mine", (Selects,), namespace)(), profile="quick", on_fail=None)
+    assert "Found: ValueError: odd (mine.py, line 2)" in report.failures[0].reason
 
 
 class Pairs(Selects):

@@ -7,12 +7,14 @@ import torch
 from small_components import Blend, SharedFirst, Wander
 
 from evoweights import engine, variation
+from evoweights.errors import UsageError
 from evoweights.hookspecs import hookimpl
 from evoweights.mounted import Mounted
 from evoweights.population import Population
 from evoweights.progress import Progress
 from evoweights.storage.run_dir import RunDirectory
 from evoweights.testing import EngineMachine, check_engine, engine_machine
+from evoweights.testing.tiny_runs import TINY
 from evoweights.world import World
 
 SHARING = {"population": SharedFirst(size=3), "improve": [Wander()], "vary": [Blend(scope="all")]}
@@ -50,6 +52,17 @@ def test_a_machine_is_a_test_case_of_a_configuration():
     machine = engine_machine({"population": {"name": "individuals", "size": 2}})
     assert issubclass(machine, EngineMachine) and machine.config.population.size == 2
     assert machine.TestCase is not None
+
+
+def test_a_preset_is_what_is_tested():
+    machine = engine_machine({"preset": "ea4llm", "task": TINY["task"]})
+    assert machine.config.population.size == 1 and machine.config.vary == ()
+    assert [each.component.name for each in machine.config.improve] == ["es"]
+
+
+def test_text_is_refused():
+    with pytest.raises(UsageError, match="check_engine: found text; expected a mapping"):
+        check_engine("population: {name: individuals}")
 
 
 def forget(counter):

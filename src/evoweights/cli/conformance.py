@@ -62,9 +62,12 @@ def check(
     else:
         _say_end(name, found, reports)
     if broken := [report for _, report in reports if not report.is_conforming]:
-        raise PluginError(
-            f"{name}: {len(broken)} of {_components_text(len(reports))} break rules: {_told(broken)}.\n{_why(broken)}"
-        )
+        from evoweights.testing.report import listed
+
+        # The tables above may have scrolled away.
+        why = "\n".join(map(listed, broken))
+        count = f"{len(broken)} of {_components_text(len(reports))}"
+        raise PluginError(f"{name}: {count} break rules: {_told(broken)}.\n{why}")
 
 
 def _reasons(expect: Iterable[str]) -> dict[str, str]:
@@ -110,11 +113,15 @@ def _checked(found: "Sequence[Found]", expected: dict[str, str], *, is_shown: bo
 
 
 def _say_end(name: str, found: "Sequence[Found]", reports: Reports) -> None:
+    from evoweights.testing.report import EXPECTED
+
     if left_out := _left_out(found):
         say("Not checked:")
         say_rows((f"{each.entry.kind} {each.entry.name}", each.unchecked) for each in left_out)
     if all(report.is_conforming for _, report in reports):
-        say(f"{name}: {_components_text(len(reports))} checked, every rule that applies is kept.")
+        expected = sum(report.count(EXPECTED) for _, report in reports)
+        but = f" but {expected} that {'was' if expected == 1 else 'were'} expected to be broken" if expected else ""
+        say(f"{name}: {_components_text(len(reports))} checked, every rule that applies is kept{but}.")
 
 
 def _components_text(count: int) -> str:
@@ -134,10 +141,5 @@ def _as_json(checked: "tuple[Found, Report]") -> dict[str, Any]:
     return {**_place(found), **report.values()}
 
 
-def _why(reports: "Sequence[Report]") -> str:
-    """What was found, once more: the table above may have scrolled away."""
-    return "\n".join(f"EW-{one.id}: {one.reason}" for each in reports for one in each.failures)
-
-
 def _told(reports: "Sequence[Report]") -> str:
-    return "; ".join(f"{each.component} ({', '.join(f'EW-{one.id}' for one in each.failures)})" for each in reports)
+    return "; ".join(f"{each.component} ({', '.join(one.id for one in each.failures)})" for each in reports)

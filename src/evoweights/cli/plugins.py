@@ -101,6 +101,7 @@ def _plugin_json(each: "PluginStatus") -> dict[str, Any]:
         "official": each.plugin.official,
         "status": each.status,
         "active": each.status == "active",
+        "request": each.request,
         "reason": each.reason,
         "components": list(each.components),
         "clashes": list(each.clashes),

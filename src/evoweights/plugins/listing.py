@@ -15,6 +15,7 @@ from evoweights.plugins.sources import (
     find_plugin,
     installed_plugins,
     is_built_in,
+    is_local,
     provided_twice,
 )
 from evoweights.plugins.switches import no_plugins, why_disabled
@@ -50,7 +51,7 @@ def try_plugins(requests: Sequence[str] = (), *, folder: Path | None = None) -> 
     for each in requests:
         before = [other.plugin for other in named if other.status == "active"]
         named.append(_try_named(each, folder or Path(), before))
-    taken = {each.plugin.name for each in named if each.plugin.origin}
+    taken = {each.plugin.name for each in named if each.plugin.origin and not is_local(each.request)}
     installed = [_try_installed(each, others) for each in others if each.name not in taken]
     return _with_clashes([*map(_try, built_in_plugins()), *named, *installed])
 

@@ -7,8 +7,10 @@ import unittest
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import hypothesis
 from hypothesis import given
 from hypothesis.errors import Flaky
 
@@ -16,7 +18,11 @@ from evoweights.errors import UsageError, did_you_mean
 from evoweights.testing.cases import Case, Cases
 from evoweights.testing.profiles import Profile, profile_of
 from evoweights.testing.report import EXPECTED, FAILED, PASSED, SKIPPED, UNEXPECTED, NonConforming, Report, Result
+from evoweights.testing.requirements import need_assertions
 from evoweights.testing.rules import Rule
+
+_HYPOTHESIS = Path(hypothesis.__file__).parent
+"""Frames in here are no place where a rule is broken."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,9 @@ class Check:
         Raises:
             unittest.SkipTest: the rule does not apply, or nearly all is refused; pytest shows the reason.
             AssertionError: the rule is broken.
+            UsageError: assertions are switched off.
         """
+        need_assertions()
         if reason := self.skipped():
             raise unittest.SkipTest(reason)
         refused: list[str] = []
@@ -93,7 +101,7 @@ class Check:
         try:
             self()
         except unittest.SkipTest as skip:
-            return Result(self.rule.id, self.rule.text, SKIPPED, str(skip)), None
+            return Result(self.id, self.rule.text, SKIPPED, str(skip)), None
         # Foreign code may raise anything: whatever it is, the rule is not kept. It is raised again by the caller.
         except Exception as error:
             raised = error
@@ -103,12 +111,13 @@ class Check:
         status = (EXPECTED if expected else FAILED) if raised else (UNEXPECTED if expected else PASSED)
         told = f"{self.rule.text} {_shown(raised)}" if raised else ""
         reason = expected if expected else told
-        return Result(self.rule.id, self.rule.text, status, reason, round(seconds, 4)), raised
+        return Result(self.id, self.rule.text, status, reason, round(seconds, 4)), raised
 
 
 def _shown(error: BaseException) -> str:
     """What was raised and where, and the case it was raised for."""
-    at = [each for each in traceback.extract_tb(error.__traceback__) if "hypothesis" not in each.filename][-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    at = [each for each in frames if not Path(each.filename).is_relative_to(_HYPOTHESIS)][-1]
     said = (str(error).strip().split("\n")[0])[:300]
     what = f"`{at.line}`" if isinstance(error, AssertionError) else type(error).__name__
     case = next((note for note in getattr(error, "__notes__", []) if note.startswith("with ")), "")
@@ -133,12 +142,11 @@ def run_checks(
 
     Raises:
         NonConforming: with ``raise``, after all checks, if a rule is broken.
-        UsageError: an unknown rule among the expected failures, or another ``on_fail``.
+        UsageError: an unknown rule among the expected failures, another ``on_fail``, or assertions are switched off.
     """
     if on_fail not in ("raise", "warn", None):
         raise UsageError(f"on_fail: found {on_fail!r}, allowed are 'raise', 'warn' and None.")
-    if not __debug__:
-        raise UsageError("The checks are assertions, which python -O leaves out. Run without -O.")
+    need_assertions()
     expected = expected_by_rule(expected_failures, checks)
     results, first = [], None
     for each in checks:

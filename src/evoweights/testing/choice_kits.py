@@ -12,9 +12,9 @@ from evoweights.testing.checking import Callback, Check, checks_of, run_checks
 from evoweights.testing.checks.selection import SELECTION_RULES
 from evoweights.testing.checks.turn import TURN_RULES
 from evoweights.testing.report import Report
-from evoweights.testing.strategies import fitnesses
+from evoweights.testing.strategies import fitnesses, seeds
 
-_noises = st.builds(Noise, st.integers(0, 2**64 - 1), st.just("check"))
+_noises = st.builds(Noise, seeds, st.just("check"))
 
 
 @cache

@@ -16,7 +16,7 @@ from evoweights.operators import GeneOperator, Pair, PairOperator, TensorOperato
 from evoweights.population import BUFFER, WEIGHTS, Population, Slot
 from evoweights.seeds import Noise
 from evoweights.testing.populations import CPU, bits, vary_
-from evoweights.testing.strategies import DTYPES, SIZES, genes_from_table, layouts, segments_of
+from evoweights.testing.strategies import DTYPES, SIZES, genes_from_table, layouts, seeds, segments_of
 from evoweights.variation import gene_call
 from evoweights_kernels import Call
 
@@ -77,7 +77,7 @@ def draws(
     layout = st.sampled_from([each for each in among or _usual_layouts() if dtype in (None, each.dtype)])
     if is_wide and not among:
         layout = st.one_of(layout, layouts(dtype))
-    return st.builds(Draw, layout, st.integers(0, 2**64 - 1), st.sampled_from(shares), st.just(rows))
+    return st.builds(Draw, layout, seeds, st.sampled_from(shares), st.just(rows))
 
 
 def with_settings(operator: Operator, **settings: Any) -> Operator:

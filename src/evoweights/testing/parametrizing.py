@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from evoweights.errors import UsageError, did_you_mean
 from evoweights.improvers import Improver
 from evoweights.operators import PairOperator, Selection, TurnRule
 from evoweights.task import TaskSettings
@@ -28,10 +29,16 @@ def parametrize(
     """A mark that gives a test function its argument ``check``, once for each rule and component.
 
     ``expected`` has reasons by component (its name) and rule.
+
+    Raises:
+        UsageError: a component or a rule that is not checked, or no reason.
     """
     import pytest
 
-    cases, told = [], dict(expected or {})
+    cases, told, components = [], dict(expected or {}), list(components)
+    names = {each.name for each in components}
+    for name in sorted(told.keys() - names):
+        raise UsageError(f"expected_failures: no component is called {name!r}.{did_you_mean(name, names)}")
     for component in components:
         made = list(checks(component, profile=profile))
         reasons = expected_by_rule(told.get(component.name), made)

@@ -12,6 +12,7 @@ from evoweights.contract import calling
 from evoweights.errors import UsageError, did_you_mean
 from evoweights.plugins.loading import load_plugins
 from evoweights.plugins.sources import BUILT_IN, installed_plugins
+from evoweights.plugins.switches import why_disabled
 from evoweights.testing.checking import Check, run_checks
 from evoweights.testing.choice_kits import selection_checks, turn_checks
 from evoweights.testing.grounds import forget
@@ -45,17 +46,25 @@ def plugin_components(requests: Sequence[str], *, folder: Path, profile: str = "
     """The components that these plugins add, each made with its defaults.
 
     ``requests`` are as in a configuration: a name, or a file under ``folder``; or the module of a plugin that comes with
-    evoweights. None means every installed plugin that does not.
+    evoweights. An empty list means no plugin.
 
     Raises:
         UsageError: one is not there.
         PluginError: one cannot be loaded, or a component cannot be made with its defaults.
     """
-    wanted = list(requests) or [each.name for each in installed_plugins()]
-    official = [each for each in wanted if each in BUILT_IN]
-    others = [each for each in wanted if each not in BUILT_IN]
-    entries = load_plugins(others, folder=folder).catalog.entries() if wanted else ()
+    official = [each for each in requests if each in BUILT_IN]
+    others = [each for each in requests if each not in BUILT_IN]
+    entries = load_plugins(others, folder=folder).catalog.entries() if requests else ()
     return [_found(each, profile) for each in entries if each.provider in official or each.provider not in BUILT_IN]
+
+
+def enabled_plugins() -> list[str]:
+    """The names of the installed plugins that may be loaded, each once.
+
+    Raises:
+        UsageError: the user's file of disabled plugins cannot be read.
+    """
+    return list(dict.fromkeys(each.name for each in installed_plugins() if not why_disabled(each.name)))
 
 
 def _found(entry: Entry, profile: str) -> Found:

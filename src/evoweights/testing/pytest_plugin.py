@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from evoweights.testing.faults import Fault
     from evoweights.testing.tiny_runs import Configuration
 
-pytest.register_assert_rewrite("evoweights.testing.checks")
+pytest.register_assert_rewrite(
+    *(f"evoweights.testing.{each}" for each in ("checks", "stateful", "task_ground", "training_ground"))
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,14 +48,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class ConformanceItem(pytest.Item):
-    """One rule for one component."""
+    """One rule for one component; or a plugin with what is wrong with it."""
 
-    def __init__(self, *, check: "Check | None", reason: str, **told: Any) -> None:
+    def __init__(self, *, check: "Check | None" = None, reason: str = "", wrong: str = "", **told: Any) -> None:
         super().__init__(**told)
-        self.check, self.reason = check, reason
+        self.check, self.reason, self.wrong = check, reason, wrong
 
     def runtest(self) -> None:
         """Check it, or skip it with the reason."""
+        if self.wrong:
+            pytest.fail(self.wrong, pytrace=False)
         if self.check is None or self.reason:
             pytest.skip(self.reason)
         self.check()
@@ -64,30 +68,46 @@ class ConformanceItem(pytest.Item):
 
 
 class Conformance(pytest.Collector):
-    """The rules for the components of the plugins that were asked for."""
+    """The rules for the components of the plugins that were asked for, or of all that are installed and not disabled."""
 
     def collect(self) -> Iterator[ConformanceItem]:
-        """An item for each rule and component, and one for each component that has no checks."""
+        """An item for each rule and component, and one for each component that has no checks.
+
+        What was asked for must be there. Of the installed plugins each is loaded by itself, and one that cannot be is an item
+        that fails.
+        """
         from evoweights.errors import EvoweightsError
         from evoweights.testing.requirements import need_hypothesis
 
-        requests: list[str] = self.config.getoption("--evoweights-plugin") or []
-        profile: str = self.config.getoption("--evoweights-profile") or "default"
-        folder = self.config.invocation_params.dir
+        requests: list[str] = self.config.option.evoweights_plugin
         try:
             need_hypothesis()
-            from evoweights.testing.plugin_kit import plugin_components
+            from evoweights.testing.plugin_kit import enabled_plugins
 
-            components = plugin_components(requests, folder=folder, profile=profile)
+            if requests:
+                yield from self._items(requests)
+            names = [] if requests else enabled_plugins()
         except EvoweightsError as error:
             raise pytest.UsageError(str(error)) from error
-        for found in components:
+        for name in names:
+            try:
+                yield from self._items([name])
+            except EvoweightsError as error:
+                yield ConformanceItem.from_parent(self, name=f"plugin[{name}]", wrong=str(error))
+
+    def _items(self, requests: Sequence[str]) -> list[ConformanceItem]:
+        from evoweights.testing.plugin_kit import plugin_components
+
+        profile: str = self.config.option.evoweights_profile
+        items: list[ConformanceItem] = []
+        for found in plugin_components(requests, folder=self.config.invocation_params.dir, profile=profile):
             if found.unchecked:
                 name = f"{found.entry.kind}[{found.entry.name}]"
-                yield ConformanceItem.from_parent(self, name=name, check=None, reason=found.unchecked)
+                items.append(ConformanceItem.from_parent(self, name=name, reason=found.unchecked))
             for each in found.checks:
                 name, reason = f"{each.id}[{each.label}]", each.skipped()
-                yield ConformanceItem.from_parent(self, name=name, check=each, reason=reason)
+                items.append(ConformanceItem.from_parent(self, name=name, check=each, reason=reason))
+        return items
 
 
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -126,6 +146,9 @@ def tiny_population(tmp_path: Path) -> "Population":
 
     Nobody is measured yet. For others see :func:`evoweights.testing.strategies.populations`.
     """
+    from evoweights.testing.requirements import need_hypothesis
+
+    need_hypothesis()
     from evoweights.population import Slot
     from evoweights.testing.populations import mixed_layout, population_of
 

@@ -1,8 +1,6 @@
 """What the checks found: a result for every rule, and the report of a component as a table and as JSON."""
 
 import importlib.metadata
-import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,7 +21,7 @@ STYLES = {PASSED: "green", FAILED: "bold red", SKIPPED: "dim", EXPECTED: "yellow
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one rule: its status, and why it was skipped or how it failed. ``seconds`` are those of the CPU."""
+    """What became of one rule, ``EW-G04``: its status, and why it was skipped or how it failed. ``seconds`` are the CPU's."""
 
     id: str
     rule: str
@@ -61,10 +59,6 @@ class Report:
         versions = {name: found for name in packages if (found := _version(name))}
         return asdict(self) | {"is_conforming": self.is_conforming, "versions": versions}
 
-    def to_json(self) -> str:
-        """The same as JSON."""
-        return json.dumps(self.values(), indent=2)
-
     def table(self) -> Table:
         """For rich: a line a rule."""
         told = ", ".join(f"{self.count(each)} {each}" for each in STYLES if self.count(each))
@@ -73,7 +67,7 @@ class Report:
             table.add_column(column, overflow="fold")
         for each in self.results:
             status = f"[{STYLES[each.status]}]{each.status}"
-            table.add_row(f"EW-{each.id}", status, escape(each.reason or each.rule))
+            table.add_row(each.id, status, escape(each.reason or each.rule))
         return table
 
     def __str__(self) -> str:
@@ -87,12 +81,13 @@ class NonConforming(PluginError):
     """A component breaks rules of its contract; ``report`` has all that was found."""
 
     def __init__(self, report: Report) -> None:
-        super().__init__(f"{report.component} breaks the contract of its kind.\n{_listed(report.failures)}")
+        super().__init__(f"{report.component} breaks the contract of its kind.\n{listed(report)}")
         self.report = report
 
 
-def _listed(results: Sequence[Result]) -> str:
-    return "\n".join(f"EW-{each.id} {each.status}: {each.reason}" for each in results)
+def listed(report: Report) -> str:
+    """What is wrong with a component, a line a rule, as in ``halves: EW-X07 failed: why``."""
+    return "\n".join(f"{report.component}: {each.id} {each.status}: {each.reason}" for each in report.failures)
 
 
 def _version(package: str) -> str:

@@ -16,3 +16,13 @@ def need_hypothesis() -> None:
             "The conformance kit needs hypothesis, which is not installed. Install it with "
             "`pip install 'evoweights[testing]'`."
         )
+
+
+def need_assertions() -> None:
+    """See that assertions are carried out: without them every check passes.
+
+    Raises:
+        UsageError: they are not.
+    """
+    if not __debug__:
+        raise UsageError("The checks are assertions, which python -O leaves out. Run without -O.")

@@ -131,15 +131,12 @@ fitnesses = st.lists(
 """Losses of one to nine individuals, with NaN (unknown or failed), infinities, both zeros and ties."""
 
 
-def segments_of(
-    shapes_by_role: Sequence[tuple[str, tuple[int, ...]]], *, names: Sequence[str] | None = None
-) -> tuple[Segment, ...]:
+def segments_of(shapes_by_role: Sequence[tuple[str, tuple[int, ...]]]) -> tuple[Segment, ...]:
     """Segments in the order of their roles, each from the next multiple of a tile."""
     segments: list[Segment] = []
     start = 0
     for number, (role, shape) in enumerate(sorted(shapes_by_role, key=lambda each: ROLES.index(each[0]))):
-        name = f"{role}.{number}" if names is None else names[number]
-        segments.append(Segment(name, shape, role, start))
+        segments.append(Segment(f"{role}.{number}", shape, role, start))
         start += -(-segments[-1].count // TILE) * TILE
     return tuple(segments)
 

@@ -35,7 +35,8 @@ TINY: Mapping[str, Any] = {
 }
 """What a configuration says that leaves something out: three networks of 310 genes that read digits, for four generations."""
 
-_OF_NO_PRESET = ("task", "population", "improve", "vary")
+OF_PRESETS = ("task", "population", "improve", "vary", "select", "evaluate")
+"""Sections that are not filled in where a configuration names a preset: what that says is what counts."""
 
 Configuration = Mapping[str, Any] | str
 """YAML text, or a mapping in which a component may also stand as it is: ``{"vary": [MyOperator(rate=0.5)]}``."""
@@ -44,6 +45,7 @@ Configuration = Mapping[str, Any] | str
 def config_in(folder: Path, configuration: Configuration, *, plugins: Sequence[str | object] = ()) -> RunConfig:
     """A checked configuration whose run will be in ``folder``/runs. Sections that it leaves out are those of ``TINY``.
 
+    With a ``preset`` those of ``OF_PRESETS`` are the preset's, or have to be said.
     ``plugins`` are names of installed plugins, ``.py`` files in ``folder``, and modules or objects with a ``register`` hook.
 
     Raises:
@@ -51,11 +53,9 @@ def config_in(folder: Path, configuration: Configuration, *, plugins: Sequence[s
         PluginError: a plugin, or a component that is given as it is, cannot be registered.
     """
     values = parse(configuration, name="test").values if isinstance(configuration, str) else dict(configuration)
-    base = {key: each for key, each in TINY.items() if "preset" not in values or key not in _OF_NO_PRESET}
     components: list[tuple[str, type]] = []
-    plain = {
-        key: _plain(each, {**SINGLE, **SEVERAL}.get(key, ""), components) for key, each in {**base, **values}.items()
-    }
+    kinds = {**SINGLE, **SEVERAL}
+    plain = {key: _plain(each, kinds.get(key, ""), components) for key, each in filled_in(values, TINY).items()}
     names, objects = _sorted(plugins)
     if names:
         plain["plugins"] = [*plain.get("plugins", []), *names]
@@ -66,6 +66,11 @@ def config_in(folder: Path, configuration: Configuration, *, plugins: Sequence[s
         given=[*_given(objects), *_given([_Components(components)] if components else [], name="components")],
     )
     return dataclasses.replace(config, output=folder / "runs")
+
+
+def filled_in(values: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration with the sections of ``base`` that it leaves out, but for those that its preset is asked for."""
+    return {key: each for key, each in base.items() if "preset" not in values or key not in OF_PRESETS} | dict(values)
 
 
 def plugins_in(folder: Path, plugins: Sequence[str | object] = ()) -> Plugins:

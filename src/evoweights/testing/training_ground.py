@@ -15,7 +15,7 @@ from evoweights.improvers import Improver, Moment
 from evoweights.mounted import Blueprint, Mounted
 from evoweights.seeds import Noise
 from evoweights.testing.grounds import awkward_layout, genes
-from evoweights.testing.populations import CPU
+from evoweights.testing.populations import CPU, bits
 from evoweights.testing.strategies import genes_from_table
 
 
@@ -132,7 +132,7 @@ State = tuple[list[dict[str, bytes]], list[dict[str, int]], dict[str, bytes]]
 def state_of(mounted: Mounted) -> State:
     """The bytes of weights and slots without padding, the counters, and the memory."""
     tensors = [genes(part.layout, each) for part in mounted.parts for each in (part.weights, *part.slots.values())]
-    memory = {name: each.numpy().tobytes() for name, each in mounted.memory.items()}
+    memory = {name: bits(each) for name, each in mounted.memory.items()}
     return tensors, [dict(part.counters) for part in mounted.parts], memory
 
 

@@ -174,7 +174,7 @@ shifted = rule("X08-shift", both(claims("translates"), _no_swarm), most=10, leve
 """X08 for operators that are no swarm: constants."""
 
 by_itself = rule("G15-own", both(claims("gene_wise"), _no_swarm), most=10)(own_gene)
-"""P07 for operators that are no swarm."""
+"""G15 for operators that are no swarm."""
 
 CROSSOVER_RULES = (
     whose, ends, equal, exchanged, share, spread, points, between, monotone, scaled, shifted, differences, by_itself,

@@ -77,7 +77,7 @@ def shifts(operator: PairOperator, backend: str, draw: Draw) -> None:
 
 
 def own_gene(operator: PairOperator, backend: str, draw: Draw) -> None:
-    """P07: changing one gene of the individual changes that gene of the child at most."""
+    """G15, P07: changing one gene of the individual changes that gene of the child at most."""
     draw = dataclasses.replace(draw, layout=flat_layout(1025), share=0.0, rows=2)
     place, before, after = draw.seed % 1025, settled(operator, draw), settled(operator, draw)
     after.row(1)[place] += 7.0

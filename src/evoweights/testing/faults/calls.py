@@ -30,6 +30,9 @@ class Fault:
     ``improve.0``, ``vary.1``, ``select``, ``population``, ``observers.0``; or ``hooks`` for an observer of its own. ``method`` is
     the component's or, of ``task``, also one of the opened task's (``loss``, ``evaluate``, ``batch``, ...); of ``hooks`` it is a
     hook's name. ``act`` is what happens at call ``at``, counted from 1 in this process, and at the ``times - 1`` calls after it.
+
+    Raises:
+        UsageError: ``at`` or ``times`` is less than 1.
     """
 
     place: str
@@ -37,6 +40,11 @@ class Fault:
     act: Act
     at: int = 1
     times: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("at", "times"):
+            if (found := getattr(self, name)) < 1:
+                raise UsageError(f"fault at {self.place!r}: {name} is {found}; expected 1 or more.")
 
 
 def failing(
@@ -91,7 +99,8 @@ def with_faults(config: RunConfig, *faults: Fault) -> RunConfig:
     another copy for another run.
 
     Raises:
-        UsageError: there is no such place, or no such method.
+        UsageError: there is no such place, or no such method; of an opened task, the run raises that.
+        PluginError: there is no such hook.
     """
     for fault in faults:
         config = _with_observer(config, fault) if fault.place == HOOKS else _with_component(config, fault)
@@ -167,7 +176,8 @@ def _derived(component: Any, method: str, fault: Fault, acted: Act) -> Any:
         return acted(lambda: true(self, *arguments, **options), arguments)
 
     made = copy.copy(component)
-    object.__setattr__(made, "__class__", type(cls.__name__, (cls,), {method: called}))
+    # Without slots of its own the class has the layout of the component's, whether that has slots or not.
+    object.__setattr__(made, "__class__", type(cls.__name__, (cls,), {"__slots__": (), method: called}))
     return made
 
 

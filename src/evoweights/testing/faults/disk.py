@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evoweights.errors import UsageError, did_you_mean
 from evoweights.storage import durable
 
 CHANGES = ("open", "write", "fsync", "ftruncate", "mkdir", "rmdir", "rename", "replace", "link", "unlink")
 """The calls that can change what is on a disk."""
+
+LOSSES = ("absent", "truncated", "zeroed")
+"""What can have become of a file that was not fsynced."""
 
 
 class PowerCut(BaseException):
@@ -174,7 +178,12 @@ def lose(folder: Path, inodes: set[int], how: str) -> list[Path]:
     """What a power cut does to files that were not fsynced: ``absent``, ``truncated`` or ``zeroed``; the files it hit.
 
     ``inodes`` are those of a disk's ``unsynced``.
+
+    Raises:
+        UsageError: ``how`` is none of these.
     """
+    if how not in LOSSES:
+        raise UsageError(f"lose: there is no way {how!r} to lose a file.{did_you_mean(how, LOSSES)}")
     hit = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.stat().st_ino in inodes]
     for path in hit:
         size = path.stat().st_size

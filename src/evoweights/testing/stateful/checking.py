@@ -7,9 +7,11 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from evoweights.errors import UsageError
 from evoweights.testing.profiles import Profile, profile_of
+from evoweights.testing.requirements import need_assertions
 from evoweights.testing.stateful.machine import EngineMachine
-from evoweights.testing.tiny_runs import config_in
+from evoweights.testing.tiny_runs import config_in, filled_in
 
 EVENTFUL: Mapping[str, Any] = {
     "generations": 64,
@@ -37,13 +39,17 @@ def engine_machine(
 ) -> type[EngineMachine]:
     """A machine for hypothesis of runs of this configuration; its ``TestCase`` is a test.
 
-    ``configuration`` may hold components as they are, as ``run_engine`` takes it; sections that it leaves out are those of
-    ``EVENTFUL``. ``plugins`` are further ones; files among them are looked up in ``folder`` (None: the working directory).
+    ``configuration`` is a mapping, not text, and may hold components as they are; sections that it leaves out are those of
+    ``EVENTFUL``, or of its preset. ``plugins`` are further ones; files among them are looked up in ``folder`` (None: the
+    working directory).
 
     Raises:
-        UsageError: anything in it is wrong.
+        UsageError: anything in it is wrong, or assertions are switched off.
     """
-    config = config_in(folder or Path(), {**EVENTFUL, **(configuration or {})}, plugins=plugins)
+    if isinstance(configuration, str):
+        raise UsageError("engine_machine, check_engine: found text; expected a mapping such as {'population': {...}}.")
+    need_assertions()
+    config = config_in(folder or Path(), filled_in(configuration or {}, EVENTFUL), plugins=plugins)
     return type("Machine", (EngineMachine,), {"config": config})
 
 
@@ -61,7 +67,7 @@ def check_engine(
 
     Raises:
         AssertionError: a rule is broken; the message says which and how, and what had happened is printed.
-        UsageError: anything in the configuration is wrong.
+        UsageError: anything in the configuration is wrong, or assertions are switched off.
     """
     machine = engine_machine(configuration, plugins=plugins, folder=folder)
 
