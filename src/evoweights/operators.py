@@ -175,7 +175,7 @@ class GeneOperator(PairOperator, ABC):
         if missing := [name for name in wanted if name not in own]:
             raise PluginError(
                 f"operator {self.name}: kernel {self.kernel.name} takes {', '.join(missing)}, which is no setting of it. "
-                "Add a setting of that name, or override scalars()."
+                "Add a setting of that name (of a class with @dataclass(frozen=True)), or override scalars()."
             )
         return {name: float(getattr(self, name)) for name in wanted}
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tutorials" / "first_operator.md").read_text()
 WORDS = {"eight": 8, "nine": 9, "ten": 10, "fourteen": 14, "fifteen": 15}
@@ -35,12 +36,20 @@ def test_the_author_writes_as_many_lines_as_it_says_and_at_most_fifteen() -> Non
 
 @pytest.mark.parametrize(
     "step",
-    ["plugins new", "pip install", "plugins check", "kernels show", "run configs/eoe_gpt2.yaml"],
+    ["plugins new", "pip install", "plugins check", "kernels show", "run eoe_cautious.yaml"],
 )
 def test_no_step_from_an_empty_folder_to_a_real_run_is_left_out(step: str) -> None:
     assert any(step in command for command in _commands())
 
 
 def test_the_operator_is_in_the_vary_phase_of_that_run_and_fused() -> None:
-    (run,) = [each for each in _commands() if "run configs/eoe_gpt2.yaml" in each]
-    assert "vary.1={name: cautious" in run and "credit=false" in run
+    (config,) = map(OmegaConf.create, _blocks("yaml"))
+    assert [each.name for each in config.vary] == ["pso", "cautious"] and not config.credit
+
+
+def test_that_run_is_the_repositorys_with_another_operator() -> None:
+    (own,) = map(OmegaConf.create, _blocks("yaml"))
+    theirs = OmegaConf.load(Path(__file__).parents[2] / "configs" / "eoe_gpt2.yaml")
+    changed = {key for key in own if own[key] != theirs.get(key)}
+    assert changed == {"name", "plugins", "credit", "vary"} and own.vary[0] == theirs.vary[0]
+    assert set(theirs) <= set(own)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from fake_distributions import GOOD, Install
 
+from evoweights.config.loading import config_from_text
 from evoweights.errors import PluginError, UsageError
 from evoweights.plugins.listing import try_plugins
 from evoweights.plugins.loading import load_plugins
@@ -245,3 +246,12 @@ def test_a_plugin_that_adds_to_a_kind_of_a_built_in_one_is_listed_with_what_is_i
     monkeypatch.setattr("evoweights.plugins.listing.built_in_plugins", lambda: (installed_plugins()[1],))
     adder = next(each for each in try_plugins() if each.plugin.name == "adder")
     assert (adder.status, adder.components) == ("ok", ("shade thing",))
+
+
+def test_a_component_of_a_plugin_that_the_configuration_does_not_name_is_explained(
+    install: Install, tmp_path: Path
+) -> None:
+    install("foo", GOOD)
+    text = "generations: 1\ntask: {name: digits}\npopulation: {name: individuals, size: 2}\nvary: [{name: foo}]\n"
+    with pytest.raises(UsageError, match=r"The installed plugin foo has to be named: plugins: \[foo\]\."):
+        config_from_text(text, where="test", folder=tmp_path)

@@ -14,6 +14,7 @@ from evoweights.config.run_config import BY_NAME, SEVERAL, SINGLE
 from evoweights.config.schema import Setting, convert, fill, settings_of, show
 from evoweights.config.source import Source
 from evoweights.errors import EvoweightsError, PluginError, UsageError
+from evoweights.plugins.sources import installed_plugins
 
 
 def spell_out(values: Mapping[str, Any], catalog: Catalog, *, name_defaults: bool = False) -> None:
@@ -110,7 +111,9 @@ def _find(source: Source, catalog: Catalog, kind: str, name: str, path: str) -> 
     try:
         return catalog.find(kind, name, where=f"{path}.name")
     except UsageError as error:
-        source.problems.append(f"{source.origin(f'{path}.name')}: {error}")
+        unnamed = any(each.name == name for each in installed_plugins())
+        hint = f" The installed plugin {name} has to be named: plugins: [{name}]." if unnamed else ""
+        source.problems.append(f"{source.origin(f'{path}.name')}: {error}{hint}")
 
 
 def _known(catalog: Catalog, kind: str) -> str:
