@@ -19,7 +19,10 @@ NETWORKS = [
 LAYOUTS = [layout_of(each, [name for name, _ in each.named_parameters()]) for each in NETWORKS]
 
 
-@parametrize_operators([AlignedCrossover()], layouts=LAYOUTS, profile="quick")
+BROKEN = {"aligned_crossover": {"EW-G19": "the assignment is found on the CPU, by SciPy"}}
+
+
+@parametrize_operators([AlignedCrossover()], layouts=LAYOUTS, profile="quick", expected_failures=BROKEN)
 def test_contract_of_aligning(check):
     check()
 
