@@ -15,8 +15,12 @@ EVOTORCH = "evotorch"
 
 def table() -> list[Case]:
     """All rows, in the order they are shown."""
+    crossovers = [_crossover(bits, against) for bits, against in ((8, 25.0), (16, 0.0), (32, 10.0))]
+    return [*crossovers, *_swarms(), *_mutations(), *_events(), *_gradient_steps()]
+
+
+def _swarms() -> list[Case]:
     return [
-        *(_crossover(bits, against) for bits, against in ((8, 25.0), (16, 0.0), (32, 10.0))),
         Case(
             "PSO with velocity",
             cases.swarm,
@@ -26,6 +30,11 @@ def table() -> list[Case]:
             copy_share=0.9,
         ),
         Case("PSO towards a leader", cases.towards, 12, _towards_rivals),
+    ]
+
+
+def _mutations() -> list[Case]:
+    return [
         Case(
             "Gaussian mutation, every gene",
             lambda t: cases.mutation(1.0, t),
@@ -48,6 +57,11 @@ def table() -> list[Case]:
             partial(_mutation_rivals, some=True),
             (Gate("cpu", TORCH, 6.0), Gate("cpu", EVOTORCH, 15.0), Gate("cuda", EVOTORCH, 10.0)),
         ),
+    ]
+
+
+def _events() -> list[Case]:
+    return [
         Case(
             "EOE event in one launch",
             cases.event,
@@ -64,6 +78,11 @@ def table() -> list[Case]:
             copy_share=0.6,
             dtype=torch.bfloat16,
         ),
+    ]
+
+
+def _gradient_steps() -> list[Case]:
+    return [
         Case(
             "AdamW",
             cases.adamw,
