@@ -59,7 +59,7 @@ def try_plugins(requests: Sequence[str] = (), *, folder: Path | None = None) -> 
 def _try_named(request: str, folder: Path, before: Sequence[Plugin]) -> PluginStatus:
     try:
         if no_plugins():
-            raise UsageError("EVOWEIGHTS_NO_PLUGINS=1 switches off all but the built-in ones. Unset it.")
+            raise UsageError(why_disabled(request))
         found = find_plugin(request, folder=folder)
     except UsageError as error:
         return PluginStatus(Plugin(request, "", "", False, _nothing), "failed", str(error), (), request=request)

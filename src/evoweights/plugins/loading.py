@@ -20,7 +20,7 @@ from evoweights import hookspecs
 from evoweights.catalog import Catalog
 from evoweights.errors import EvoweightsError, PluginError, RunStopped, UsageError, did_you_mean
 from evoweights.plugins.sources import Plugin, built_in_plugins, find_plugins, is_local
-from evoweights.plugins.switches import no_plugins
+from evoweights.plugins.switches import ALL_OFF, no_plugins
 
 API = (1, 0)
 """Version of the plugin interface; a plugin's constant ``EVOWEIGHTS_API`` has the same major and no later minor."""
@@ -86,8 +86,8 @@ def load_plugins(requests: Sequence[str] = (), *, folder: Path, given: Sequence[
     """
     if requests and no_plugins():
         raise UsageError(
-            f"plugins: {', '.join(requests)} cannot be loaded: EVOWEIGHTS_NO_PLUGINS=1 switches off all but the "
-            "built-in ones. Unset it, or remove `plugins` from the configuration."
+            f"plugins: {', '.join(requests)} cannot be loaded: {ALL_OFF}. "
+            "Unset it, or remove `plugins` from the configuration."
         )
     found = [*built_in_plugins(), *find_plugins(requests, folder=folder), *given]
     plugins = Plugins(new_manager(), Catalog(), tuple(found))

@@ -14,6 +14,7 @@ from pathlib import Path
 from evoweights.errors import UsageError
 
 NONE, ONLY, DISABLED = "EVOWEIGHTS_NO_PLUGINS", "EVOWEIGHTS_LOAD_PLUGINS", "EVOWEIGHTS_DISABLED_PLUGINS"
+ALL_OFF = f"{NONE}=1 switches off all but the built-in ones"
 
 
 def no_plugins() -> bool:
@@ -35,7 +36,7 @@ def why_disabled(name: str) -> str:
         UsageError: the user's file cannot be read.
     """
     if no_plugins():
-        return f"{NONE}=1 switches off all but the built-in ones. Unset it."
+        return f"{ALL_OFF}. Unset it."
     if ONLY in os.environ and name not in _names(ONLY):
         return f"{ONLY} lists {', '.join(_names(ONLY)) or 'none'}. Add it there, or unset the variable."
     if name in _names(DISABLED):
