@@ -32,7 +32,7 @@ class Profile:
 
 _ALL = (Profile("quick", 25, shrinks=False), Profile("default", 100), Profile("thorough", 2000))
 PROFILES = {each.name: each for each in _ALL}
-"""Profiles by name: about 1, 2 and 20 seconds of one core for an operator, its compiler included."""
+"""Profiles by name: about 1, 2 and 20 seconds of one core for an operator whose kernels have been compiled once."""
 
 
 def profile_of(name: str) -> Profile:
