@@ -1,16 +1,34 @@
-"""Every rule of improvers and tasks notices one that breaks it, and lets a sound one pass."""
+"""Every rule of improvers, tasks, selections and turns notices one that breaks it, and lets a sound one pass."""
 
 import pytest
 import torch
 from specimens import world_put_back
+from zoo_choices import SELECTIONS, SOUND_SELECTIONS, SOUND_TURNS, TURNS
 from zoo_improvers import IMPROVERS, Descends, Spills
 from zoo_tasks import TASKS, Line
 
-from evoweights.testing import check_improver, check_task, improver_checks, task_checks
+from evoweights.testing import (
+    check_improver,
+    check_selection,
+    check_task,
+    check_turn,
+    improver_checks,
+    selection_checks,
+    task_checks,
+    turn_checks,
+)
 from evoweights.testing.checks.improver import IMPROVER_RULES
+from evoweights.testing.checks.selection import SELECTION_RULES
 from evoweights.testing.checks.task import TASK_RULES
+from evoweights.testing.checks.turn import TURN_RULES
 
-CASES = [(improver_checks, *each) for each in IMPROVERS] + [(task_checks, *each) for each in TASKS]
+ZOOS = (
+    (improver_checks, IMPROVER_RULES, IMPROVERS),
+    (task_checks, TASK_RULES, TASKS),
+    (selection_checks, SELECTION_RULES, SELECTIONS),
+    (turn_checks, TURN_RULES, TURNS),
+)
+CASES = [(checks, *each) for checks, _, zoo in ZOOS for each in zoo]
 
 
 @pytest.fixture(autouse=True)
@@ -28,10 +46,11 @@ def test_a_broken_component_is_caught_by_the_check_that_names_its_fault(checks, 
 
 
 def test_sound_ones_pass():
-    for report in (
-        check_improver(Descends(), profile="quick", on_fail=None),
-        check_task(Line(), profile="quick", on_fail=None),
-    ):
+    reports = [check_improver(Descends(), profile="quick", on_fail=None)]
+    reports += [check_task(Line(), profile="quick", on_fail=None)]
+    reports += [check_selection(each, profile="quick", on_fail=None) for each in SOUND_SELECTIONS]
+    reports += [check_turn(each, profile="quick", on_fail=None) for each in SOUND_TURNS]
+    for report in reports:
         assert report.is_conforming, str(report)
 
 
@@ -56,6 +75,6 @@ def test_what_is_global_and_changed_is_named():
     assert "not left as it was: torch's generator (" in broken.reason
 
 
-def test_every_rule_has_a_specimen():
-    assert {each.id for each in IMPROVER_RULES} == {rule for rule, _ in IMPROVERS}
-    assert {each.id for each in TASK_RULES} == {rule for rule, _ in TASKS}
+@pytest.mark.parametrize(("rules", "zoo"), [each[1:] for each in ZOOS], ids=[each[0].__name__ for each in ZOOS])
+def test_every_rule_has_a_specimen(rules, zoo):
+    assert {each.id for each in rules} == {rule for rule, _ in zoo}
