@@ -14,7 +14,7 @@ from evoweights.errors import UsageError
 from evoweights.genome import ROLES, SCOPES, Layout, Segment, layout_of
 from evoweights.homes.part import check_mounted, mount_
 from evoweights.seeds import Noise, seeded
-from evoweights.testing.populations import bits, mixed_layout
+from evoweights.testing.populations import bits, inside, mixed_layout
 from evoweights.testing.strategies import DTYPES, layouts, modules
 from evoweights_kernels import TILE
 
@@ -25,13 +25,6 @@ def names_of(module):
 
 def mounted_(module):
     return mount_(module, layout_of(module, names_of(module)), device="cpu")
-
-
-def genes_mask(layout, segments):
-    mask = torch.zeros(layout.size, dtype=torch.bool)
-    for segment in segments:
-        mask[segment.start : segment.start + segment.count] = True
-    return mask
 
 
 def live_mask(layout, segments):
@@ -129,7 +122,7 @@ def test_live_tables_count_exactly_the_genes_of_a_scope(scope, layout):
     segments = layout.scope(scope)
     assert all(segment.role in SCOPES[scope] for segment in segments)
     assert int(layout.live(segments).sum()) == sum(segment.count for segment in segments)
-    assert torch.equal(live_mask(layout, segments), genes_mask(layout, segments))
+    assert torch.equal(live_mask(layout, segments), inside(layout, segments))
 
 
 @given(layout=layouts(), pattern=st.sampled_from(("*", "*.1", "matrix.*", "*e*", "[mv]*.?")))
@@ -205,7 +198,7 @@ def test_mounting_keeps_every_value_and_leaves_the_padding_zero(module):
     for segment in part.layout.segments:
         assert bits(module.get_parameter(segment.name)) == before[segment.name]
         assert bits(segment.view(part.weights)) == before[segment.name]
-    padding = ~genes_mask(part.layout, part.layout.segments)
+    padding = ~inside(part.layout, part.layout.segments)
     assert not part.weights[padding].any()
     assert not part.gradient.any()
 
@@ -265,7 +258,7 @@ def test_gradients_land_in_the_buffer(tied):
     for segment in part.layout.segments:
         assert bits(segment.view(part.gradient)) == bits(plain.get_parameter(segment.name).grad)
     assert part.gradient.any()
-    assert not part.gradient[~genes_mask(part.layout, part.layout.segments)].any()
+    assert not part.gradient[~inside(part.layout, part.layout.segments)].any()
 
 
 def test_a_frozen_parameter_has_no_gradient_and_keeps_its_place(tied):

@@ -28,6 +28,7 @@ from evoweights.testing.populations import (
     bits,
     contents,
     flat_layout,
+    inside,
     mixed_layout,
     population_of,
     scene_of,
@@ -56,10 +57,7 @@ def filled(layout, *acting, size=3, seed=0, extreme_share=0.0):
 
 
 def scope_mask(layout, scope):
-    mask = torch.zeros(layout.size, dtype=torch.bool)
-    for segment in layout.scope(scope):
-        mask[segment.start : segment.start + segment.count] = True
-    return mask
+    return inside(layout, layout.scope(scope))
 
 
 def digest(population):

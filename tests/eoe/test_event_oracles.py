@@ -9,7 +9,7 @@ from torch import nn
 from evoweights.founding import found
 from evoweights.mounted import Blueprint
 from evoweights.seeds import Noise
-from evoweights.testing.populations import CPU, bits, mean_z, scene_of, share_z, vary_
+from evoweights.testing.populations import CPU, bits, inside, mean_z, scene_of, share_z, vary_
 from evoweights_classic import PSO, AdamW, Crossover
 
 HEAD, SIDE = 1, 1024
@@ -122,9 +122,8 @@ def test_the_head_is_not_changed(event):
 
 @followers
 def test_vectors_and_padding_are_not_changed(event, row):
-    outside = torch.ones(event["population"].layout.size, dtype=torch.bool)
-    for segment in event["population"].layout.scope("matrices"):
-        outside[segment.start : segment.start + segment.count] = False
+    layout = event["population"].layout
+    outside = ~inside(layout, layout.scope("matrices"))
     assert int(outside.sum()) >= 3 * SIDE
     assert bits(event["event"][row][outside]) == bits(event["before"][row][outside])
 

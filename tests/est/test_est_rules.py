@@ -16,7 +16,7 @@ from evoweights.improvers import Moment
 from evoweights.progress import Progress
 from evoweights.seeds import Noise
 from evoweights.storage.formats import from_json, tensor_chunks, to_json
-from evoweights.testing.populations import BACKENDS, bits
+from evoweights.testing.populations import BACKENDS, bits, inside
 from evoweights.training import Feed
 from evoweights_classic.adamw import AdamW
 from evoweights_est.est import SubnetworkTraining
@@ -64,9 +64,7 @@ def test_steps_are_the_same_on_every_target_and_every_time(backend, dtype):
         made.append((stepped(EST, pair, backend=target), state(pair)))
         assert (bits(frozen), frozen._version) == before
         for part in pair[1].parts:
-            padding = torch.ones(part.layout.size, dtype=torch.bool)
-            for segment in part.layout.segments:
-                padding[segment.start : segment.start + segment.count] = False
+            padding = ~inside(part.layout, part.layout.segments)
             assert not any(each[padding].any() for each in (part.weights, *part.slots.values()))
     assert made[0] == made[1]
     assert made[0][1] != state(mounted_(dtype))

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from searchers_under_test import Net, genes, moment, mount_net, mounted_
 
 from evoweights.errors import UsageError
+from evoweights.testing.populations import inside
 from evoweights_evotorch.gaussians import SNES
 from evoweights_evotorch.lora import LoRA
 from evoweights_evotorch.spaces import Genome, Subspace
@@ -73,9 +74,7 @@ def test_what_is_out_of_scope_stays(space):
     }[space.scope]
     assert changed == expected
     for part in mounted.parts:
-        padding = torch.ones(part.layout.size, dtype=torch.bool)
-        for segment in part.layout.segments:
-            padding[segment.start : segment.start + segment.count] = False
+        padding = ~inside(part.layout, part.layout.segments)
         assert not part.weights[padding].any()
 
 

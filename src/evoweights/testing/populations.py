@@ -1,13 +1,13 @@
 """Small populations to vary by hand, and comparison by bytes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from evoweights.genome import Layout
+from evoweights.genome import Layout, Segment
 from evoweights.operators import PairOperator, Scene
 from evoweights.population import Population, Slot
 from evoweights.records import VaryRecord
@@ -24,6 +24,14 @@ CPU = torch.device("cpu")
 def bits(tensor: Tensor) -> bytes:
     """The bytes of a tensor: NaN equals NaN, and -0 differs from 0."""
     return tensor.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+
+
+def inside(layout: Layout, segments: Iterable[Segment]) -> Tensor:
+    """Which elements of a genome's buffer are genes of these segments, bool ``[layout.size]``; padding is of none."""
+    mask = torch.zeros(layout.size, dtype=torch.bool)
+    for segment in segments:
+        mask[segment.start : segment.start + segment.count] = True
+    return mask
 
 
 def flat_layout(count: int, dtype: torch.dtype = torch.float32, role: str = "matrix") -> Layout:

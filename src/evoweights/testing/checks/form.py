@@ -8,7 +8,7 @@ from evoweights.genome import Layout
 from evoweights.operators import GeneOperator, PairOperator
 from evoweights.population import Population
 from evoweights.testing.grounds import Draw, bound, outcome, settled, varied, with_settings
-from evoweights.testing.populations import bits, contents, flat_layout, scene_of, vary_
+from evoweights.testing.populations import bits, contents, flat_layout, inside, scene_of, vary_
 from evoweights.testing.rules import Level, always, rule
 from evoweights.testing.strategies import segments_of
 from evoweights_kernels import apply_
@@ -104,9 +104,7 @@ def buffers(operator: PairOperator, backend: str, draw: Draw) -> None:
 def outside(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G16: padding, frozen tensors, optimizer state and the state of others keep every byte."""
     before, after = settled(operator, draw), outcome(operator, draw, backend)
-    mask = torch.ones(draw.layout.size, dtype=torch.bool)
-    for segment in draw.layout.scope("all"):
-        mask[segment.start : segment.start + segment.count] = False
+    mask = ~inside(draw.layout, draw.layout.scope("all"))
     own = [slot.name for slot in operator.slots if slot.role == "state"]
     for name, tensor in after.tensors(1).items():
         was = before.tensors(1)[name]

@@ -4,7 +4,6 @@ import dataclasses
 import math
 from concurrent.futures import ThreadPoolExecutor
 
-import torch
 from safetensors.torch import load as from_safetensors
 
 from evoweights.errors import EvoweightsError
@@ -13,7 +12,7 @@ from evoweights.population import Slot
 from evoweights.storage.formats import from_json, tensor_chunks, to_json
 from evoweights.testing.checks.repeating import registrable
 from evoweights.testing.checks.world import draw_elsewhere, unchanged_world
-from evoweights.testing.populations import bits
+from evoweights.testing.populations import bits, inside
 from evoweights.testing.rules import Level, always, both, condition, rule
 from evoweights.testing.training_ground import (
     Ground,
@@ -67,9 +66,7 @@ def outside(improver: Improver, ground: Ground) -> None:
     stepped(improver, mounted, Slopes(), ground)
     assert [(bits(each), each._version) for each in still] == before, "a frozen parameter changed"
     for part in mounted.parts:
-        padding = torch.ones(part.layout.size, dtype=torch.bool)
-        for segment in part.layout.segments:
-            padding[segment.start : segment.start + segment.count] = False
+        padding = ~inside(part.layout, part.layout.segments)
         assert not any(each[padding].any() for each in (part.weights, *part.slots.values())), "padding was written"
 
 

@@ -12,7 +12,7 @@ from evoweights.operators import GeneOperator, PairOperator, TensorOperator
 from evoweights.seeds import Noise
 from evoweights.testing.checks.watching import Watching
 from evoweights.testing.grounds import Draw, bound, outcome, settled, unguarded, varied, with_settings
-from evoweights.testing.populations import bits, contents, flat_layout, mean_z, mixed_layout, vary_
+from evoweights.testing.populations import bits, contents, flat_layout, inside, mean_z, mixed_layout, vary_
 from evoweights.testing.rules import Level, always, condition, gene_operator, rule
 from evoweights_kernels import Call, Chance, Gene, Scalar, State, TileScalar, Uniform, apply_, noise
 from evoweights_kernels.body import Argument
@@ -63,13 +63,11 @@ def exact(operator: GeneOperator, backend: str, draw: Draw) -> None:
     call = bound(operator, population, draw, own=True)
     expected, size = _in_float64(call, draw)
     apply_([call], seed=draw.seed, live=draw.layout.live(draw.layout.segments), backend=backend)
-    inside = torch.zeros(draw.layout.size, dtype=torch.bool)
-    for segment in draw.layout.segments:
-        inside[segment.start : segment.start + segment.count] = True
+    genes = inside(draw.layout, draw.layout.segments)
     for name, wanted in zip(call.kernel.written, expected, strict=True):
         off = (call.tensors[name].double() - wanted).abs() - 8 * torch.finfo(torch.float32).eps * (size + wanted.abs())
-        assert bool((off[inside] <= 0).all()), (
-            f"{name} is off the exact result by {float(off[inside].max()):.3g} too much"
+        assert bool((off[genes] <= 0).all()), (
+            f"{name} is off the exact result by {float(off[genes].max()):.3g} too much"
         )
 
 
