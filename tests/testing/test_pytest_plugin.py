@@ -75,10 +75,10 @@ def test_of_the_installed_plugins_a_broken_or_disabled_one_does_not_keep_the_oth
     assert lines == ["PASSED", "PASSED"] and "[off]" not in done.stdout
 
 
-def test_without_the_option_nothing_is_checked(tmp_path):
+def test_a_plugin_that_nothing_would_be_done_with_is_refused(tmp_path):
     done = conformance(tmp_path, "x")
-    assert done.returncode == 5, done.stdout  # no tests were collected
-    assert "EW-" not in done.stdout
+    assert done.returncode == 4 and "EW-" not in done.stdout
+    assert "--evoweights-plugin names what is checked with --evoweights-conformance: give both." in done.stderr
 
 
 def test_the_plugin_imports_neither_torch_nor_hypothesis():

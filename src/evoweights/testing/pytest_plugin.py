@@ -47,6 +47,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse a plugin to check where nothing is checked."""
+    if config.getoption("--evoweights-plugin") and not config.getoption("--evoweights-conformance"):
+        raise pytest.UsageError("--evoweights-plugin names what is checked with --evoweights-conformance: give both.")
+
+
 class ConformanceItem(pytest.Item):
     """One rule for one component; or a plugin with what is wrong with it."""
 
