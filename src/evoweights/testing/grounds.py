@@ -15,7 +15,8 @@ from evoweights.genome import Layout
 from evoweights.operators import GeneOperator, Pair, PairOperator, TensorOperator
 from evoweights.population import BUFFER, WEIGHTS, Population, Slot
 from evoweights.seeds import Noise
-from evoweights.testing.populations import CPU, bits, vary_
+from evoweights.testing.comparing import Bits, bits
+from evoweights.testing.populations import CPU, vary_
 from evoweights.testing.strategies import DTYPES, SIZES, genes_from_table, layouts, seeds, segments_of
 from evoweights.variation import gene_call
 from evoweights_kernels import Call
@@ -173,6 +174,6 @@ def bound(operator: GeneOperator, population: Population, draw: Draw, *, own: bo
     return Call(call.kernel, {name: each.clone() for name, each in call.tensors.items()}, call.scalars, call.streams)
 
 
-def genes(layout: Layout, tensor: Tensor) -> dict[str, bytes]:
+def genes(layout: Layout, tensor: Tensor) -> dict[str, Bits]:
     """The genes of every segment, by name, without padding."""
     return {each.name: bits(each.view(tensor)) for each in layout.segments}

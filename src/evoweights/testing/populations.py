@@ -12,6 +12,7 @@ from evoweights.operators import PairOperator, Scene
 from evoweights.population import Population, Slot
 from evoweights.records import VaryRecord
 from evoweights.seeds import Noise
+from evoweights.testing.comparing import Bits, bits
 from evoweights.testing.strategies import genes_of, segments_of
 from evoweights.variation import Named, vary
 
@@ -19,11 +20,6 @@ BACKENDS = ("reference", "cpu", "triton")
 """The backends that need no GPU; triton by its interpreter."""
 
 CPU = torch.device("cpu")
-
-
-def bits(tensor: Tensor) -> bytes:
-    """The bytes of a tensor: NaN equals NaN, and -0 differs from 0."""
-    return tensor.detach().contiguous().flatten().view(torch.uint8).numpy().tobytes()
 
 
 def inside(layout: Layout, segments: Iterable[Segment]) -> Tensor:
@@ -113,7 +109,7 @@ def vary_(
     )
 
 
-def contents(population: Population) -> list[dict[str, bytes]]:
+def contents(population: Population) -> list[dict[str, Bits]]:
     """The bytes of everything every row holds."""
     return [{name: bits(each) for name, each in population.tensors(row).items()} for row in range(population.size)]
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from evoweights.seeds import Noise, seeded
 from evoweights.task import Task, TaskPlace, TaskSettings
-from evoweights.testing.populations import CPU, bits
+from evoweights.testing.comparing import bits
+from evoweights.testing.populations import CPU
 
 NOISE = Noise(1, "task")
 

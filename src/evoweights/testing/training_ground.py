@@ -14,8 +14,9 @@ from evoweights.genome import Layout
 from evoweights.improvers import Improver, Moment
 from evoweights.mounted import Blueprint, Mounted
 from evoweights.seeds import Noise
+from evoweights.testing.comparing import bits, expect_same
 from evoweights.testing.grounds import awkward_layout, genes
-from evoweights.testing.populations import CPU, bits
+from evoweights.testing.populations import CPU
 from evoweights.testing.strategies import genes_from_table
 
 
@@ -126,14 +127,17 @@ def stepped(
     return [improver.step(mounted, feed, moment_of(ground, number, reports)) for number in numbers]
 
 
-State = tuple[list[dict[str, bytes]], list[dict[str, int]], dict[str, bytes]]
-
-
-def state_of(mounted: Mounted) -> State:
-    """The bytes of weights and slots without padding, the counters, and the memory."""
-    tensors = [genes(part.layout, each) for part in mounted.parts for each in (part.weights, *part.slots.values())]
-    memory = {name: bits(each) for name, each in mounted.memory.items()}
-    return tensors, [dict(part.counters) for part in mounted.parts], memory
+def state_of(mounted: Mounted) -> dict[str, Any]:
+    """The bytes of weights and slots without padding as ``tensors``, the ``counters`` by part, and the ``memory``."""
+    return {
+        "tensors": {
+            f"{name} of part {number}": genes(part.layout, each)
+            for number, part in enumerate(mounted.parts)
+            for name, each in {"weights": part.weights, **part.slots}.items()
+        },
+        "counters": {f"part {number}": dict(part.counters) for number, part in enumerate(mounted.parts)},
+        "memory": {name: bits(each) for name, each in mounted.memory.items()},
+    }
 
 
 def rebuilt(component: Any, values: Mapping[str, Any]) -> Any:
@@ -151,4 +155,4 @@ def unmoved(mounted: Mounted) -> Iterator[None]:
     """Raise if what is done meanwhile changes weights, slots or counters."""
     before = state_of(mounted)
     yield
-    assert state_of(mounted) == before, "weights or state changed"
+    expect_same(state_of(mounted), before, "weights or state changed")

@@ -14,9 +14,10 @@ from evoweights.testing.checks.shared import (
     shifts,
     whole_numbers,
 )
+from evoweights.testing.comparing import bits, expect_same
 from evoweights.testing.grounds import Draw, outcome, settled, with_settings
 from evoweights.testing.holding import further_parents
-from evoweights.testing.populations import bits, flat_layout, move, share_z, vary_
+from evoweights.testing.populations import flat_layout, move, share_z, vary_
 from evoweights.testing.rules import Level, both, claims, condition, named, rule
 
 N = 2**16
@@ -44,8 +45,8 @@ def ends(operator: PairOperator, backend: str, draw: Draw) -> None:
         made = settled(operator, draw)
         vary_(made, with_settings(operator, **named(operator, share=share)), seed=draw.seed, backend=backend)
         for segment in draw.layout.scope("all"):
-            same = bits(segment.view(made.row(1))) == bits(segment.view(before.row(row)))
-            assert same, f"share {share:g} is not parent {'BA'[row]} in {segment.name}"
+            child, parent = bits(segment.view(made.row(1))), bits(segment.view(before.row(row)))
+            expect_same(child, parent, f"share {share:g} is not parent {'BA'[row]} in {segment.name}")
 
 
 equal = rule("X03", both(claims("idempotent"), _no_swarm), most=50)(keeps_equal_parents)

@@ -7,6 +7,7 @@ import torch
 from evoweights.genome import Layout
 from evoweights.operators import GeneOperator, PairOperator
 from evoweights.population import Population
+from evoweights.testing.comparing import expect_same
 from evoweights.testing.grounds import Draw, bound, outcome, settled, varied, with_settings
 from evoweights.testing.populations import bits, contents, flat_layout, inside, scene_of, vary_
 from evoweights.testing.rules import Level, always, rule
@@ -30,7 +31,7 @@ def form(operator: PairOperator, backend: str, draw: Draw) -> None:
     before = _seen(population)
     vary_(population, operator, seed=draw.seed, backend=backend)
     after = _seen(population)
-    assert after == before, "the form of a tensor changed"
+    expect_same(after, before, "the form of a tensor changed")
     assert [population.row(row).data_ptr() for row in range(population.size)] == places, "the weights moved in memory"
     assert all(each[6] is torch.Tensor and not each[7] and each[8] is None for each in after)
 
@@ -39,10 +40,11 @@ def form(operator: PairOperator, backend: str, draw: Draw) -> None:
 def inputs(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G02: the source keeps its bytes and its version, and so does everything else that is only read."""
     population, scene = settled(operator, draw), scene_of(draw.rows)
-    before = contents(population)[0], repr(operator), repr(scene), population.layout.fingerprint
+    was, before = (repr(operator), repr(scene), population.layout.fingerprint), contents(population)[0]
     vary_(population, operator, scene=scene, seed=draw.seed, backend=backend)
-    after = contents(population)[0], repr(operator), repr(scene), population.layout.fingerprint
-    assert after == before, "the source, the scene or the operator itself changed"
+    now = repr(operator), repr(scene), population.layout.fingerprint
+    expect_same(now, was, "the operator itself, the scene or the layout changed")
+    expect_same(contents(population)[0], before, "the source changed", layout=draw.layout)
     if not isinstance(operator, GeneOperator):
         return
     call = bound(operator, settled(operator, draw), draw, own=True)
@@ -50,8 +52,9 @@ def inputs(operator: PairOperator, backend: str, draw: Draw) -> None:
     bytes_before = {name: (bits(each), each._version) for name, each in read.items()}
     told = dict(call.scalars), dict(call.streams)
     apply_([call], seed=draw.seed, live=draw.layout.live(draw.layout.segments), backend=backend)
-    assert {name: (bits(each), each._version) for name, each in read.items()} == bytes_before
-    assert (dict(call.scalars), dict(call.streams)) == told
+    bytes_after = {name: (bits(each), each._version) for name, each in read.items()}
+    expect_same(bytes_after, bytes_before, "what the kernel only reads changed", counted=["part"])
+    expect_same((dict(call.scalars), dict(call.streams)), told, "scalars or streams changed")
 
 
 @rule("G03", always, most=50)
@@ -67,12 +70,13 @@ def aliasing(operator: PairOperator, backend: str, draw: Draw) -> None:
         for each in population.tensors(row).values()
         if each.numel()
     )
-    assert all(first + length <= second for (first, length), (second, _) in itertools.pairwise(spans))
+    apart = all(first + length <= second for (first, length), (second, _) in itertools.pairwise(spans))
+    assert apart, "two tensors share memory"
     before = contents(population)[1:]
     for each in population.tensors(0).values():
         each.zero_()
     population.individuals[0].counters.clear()
-    assert contents(population)[1:] == before, "a child changed with its parent"
+    expect_same(contents(population)[1:], before, "a child changed with its parent", counted=["child"])
     assert all(individual.counters for individual in population.individuals[1:]), "counters are shared"
 
 
@@ -87,7 +91,7 @@ def degenerate(operator: PairOperator, backend: str, draw: Draw) -> None:
         population = settled(operator, here)
         before = _seen(population)
         vary_(population, operator, seed=draw.seed, backend=backend)
-        assert _seen(population) == before
+        expect_same(_seen(population), before, "the form of a tensor changed")
         assert bool(population.row(1).isfinite().all())
 
 
@@ -95,9 +99,14 @@ def degenerate(operator: PairOperator, backend: str, draw: Draw) -> None:
 def buffers(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G13: whole numbers and conditions beside the weights keep their bytes and are never cast."""
     population = settled(operator, draw)
-    before = [{n: (b.dtype, bits(b)) for n, b in each.items()} for each in population.buffers]
+    before = [{n: bits(b) for n, b in each.items()} for each in population.buffers]
     vary_(population, operator, seed=draw.seed, backend=backend)
-    assert [{n: (b.dtype, bits(b)) for n, b in each.items()} for each in population.buffers] == before
+    after = [{n: bits(b) for n, b in each.items()} for each in population.buffers]
+    for row, (now, was) in enumerate(zip(after, before, strict=True)):
+        assert {n: b.dtype for n, b in now.items()} == {n: b.dtype for n, b in was.items()}, (
+            f"a buffer of {row} was cast"
+        )
+    expect_same(after, before, "a buffer changed", counted=["individual"])
 
 
 @rule("G16", always)
@@ -109,9 +118,10 @@ def outside(operator: PairOperator, backend: str, draw: Draw) -> None:
     for name, tensor in after.tensors(1).items():
         was = before.tensors(1)[name]
         if name == "weights" or name in own:
-            assert bits(tensor[mask]) == bits(was[mask]), f"{name} changed outside the tensors in scope"
+            now = torch.where(mask, tensor, was)
+            expect_same(bits(now), bits(was), f"{name} changed outside the tensors in scope", layout=draw.layout)
         else:
-            assert bits(tensor) == bits(was), f"{name} changed"
+            expect_same(bits(tensor), bits(was), f"{name} changed", layout=draw.layout)
 
 
 @rule("X10", always, most=10)
@@ -125,5 +135,5 @@ def elsewhere(operator: PairOperator, backend: str, draw: Draw) -> None:
     for name in ("weights", *(slot.name for slot in operator.slots)):
         for segment in draw.layout.segments:
             if segment is not chosen:
-                same = bits(segment.view(after.row(1, name))) == bits(segment.view(before.row(1, name)))
-                assert same, f"with {chosen.name} in scope, {name} of {segment.name} changed"
+                now, was = (bits(segment.view(each.row(1, name))) for each in (after, before))
+                expect_same(now, was, f"with {chosen.name} in scope, {name} of {segment.name} changed")

@@ -12,7 +12,8 @@ from evoweights.population import Slot
 from evoweights.storage.formats import from_json, tensor_chunks, to_json
 from evoweights.testing.checks.repeating import registrable
 from evoweights.testing.checks.world import draw_elsewhere, unchanged_world
-from evoweights.testing.populations import bits, inside
+from evoweights.testing.comparing import bits, expect_same
+from evoweights.testing.populations import inside
 from evoweights.testing.rules import Level, always, both, condition, rule
 from evoweights.testing.training_ground import (
     Ground,
@@ -24,6 +25,9 @@ from evoweights.testing.training_ground import (
     stepped,
     unmoved,
 )
+
+STEPS = ("part", "step")
+"""What is counted in what some steps come to: their losses and the state afterwards; the losses by step."""
 
 
 @condition("improvers that work on the kit's module")
@@ -44,8 +48,9 @@ def repeatable(improver: Improver, ground: Ground) -> None:
         mounted = ground.mounted(improver)
         made.append((stepped(improver, mounted, Slopes(), ground), state_of(mounted)))
         draw_elsewhere()
-    assert made[0] == made[1], "the second time the steps were others"
-    assert made[0][1] != state_of(ground.mounted(improver)), "three steps change nothing"
+    expect_same(made[1], made[0], "the second time the steps were others", counted=STEPS)
+    changes = made[0][1] != state_of(ground.mounted(improver))
+    assert changes, "three steps change nothing"
 
 
 @rule("G06", works_here, most=3, level=Level.EXACT)
@@ -62,9 +67,10 @@ def outside(improver: Improver, ground: Ground) -> None:
     """G16: frozen parameters keep their bytes and versions, and padding stays 0."""
     mounted = ground.mounted(improver)
     still = [each for each in mounted.module.parameters() if not each.requires_grad]
-    before = [(bits(each), each._version) for each in still]
+    before = [{"bytes": bits(each), "version": each._version} for each in still]
     stepped(improver, mounted, Slopes(), ground)
-    assert [(bits(each), each._version) for each in still] == before, "a frozen parameter changed"
+    after = [{"bytes": bits(each), "version": each._version} for each in still]
+    expect_same(after, before, "a frozen parameter changed", counted=["frozen parameter"])
     for part in mounted.parts:
         padding = ~inside(part.layout, part.layout.segments)
         assert not any(each[padding].any() for each in (part.weights, *part.slots.values())), "padding was written"
@@ -77,7 +83,7 @@ def targets(improver: Improver, ground: Ground) -> None:
     for backend in ("reference", ground.backend):
         mounted, there = ground.mounted(improver), ground.on(backend)
         made.append((stepped(improver, mounted, Slopes(), there), state_of(mounted)))
-    assert made[0] == made[1], f"{ground.backend} makes other bits than the reference"
+    expect_same(made[1], made[0], f"{ground.backend} makes other bits than the reference", counted=STEPS)
 
 
 @rule("G21", works_here, most=5)
@@ -88,7 +94,8 @@ def remembered(improver: Improver, ground: Ground) -> None:
     mounted, other = ground.mounted(improver), ground.mounted(improver, another=True)
     stepped(improver, mounted, Slopes(), ground)
     stepped(improver, other, Slopes(3), ground, count=1)
-    assert state_of(other) != state_of(mounted)
+    differ = state_of(other) != state_of(mounted)
+    assert differ, "two individuals end up alike"
     for part, into in zip(mounted.parts, other.parts, strict=True):
         saved = from_safetensors(
             b"".join(bytes(each) for each in tensor_chunks({"weights": part.weights, **part.slots}))
@@ -100,8 +107,9 @@ def remembered(improver: Improver, ground: Ground) -> None:
         into.refresh_()
     other.memory = {name: each.clone() for name, each in mounted.memory.items()}
     left = stepped(improver, mounted, Slopes(3), ground, first=4, count=2)
-    assert stepped(again, other, Slopes(3), ground, first=4, count=2) == left, "the next losses are others"
-    assert state_of(other) == state_of(mounted), "what was saved is not all that the next steps depend on"
+    losses = stepped(again, other, Slopes(3), ground, first=4, count=2)
+    expect_same(losses, left, "the next losses are others", counted=["step"])
+    expect_same(state_of(other), state_of(mounted), "what was saved is not all that the next steps depend on")
 
 
 @rule("G22", always, most=1, level=Level.EXACT)
@@ -122,7 +130,8 @@ def threads(improver: Improver, ground: Ground) -> None:
 
     alone = [trained(seed) for seed in range(4)]
     with ThreadPoolExecutor(2) as pool:
-        assert list(pool.map(trained, range(4))) == alone
+        made = list(pool.map(trained, range(4)))
+    expect_same(made, alone, "beside another it does something else", counted=["individual", *STEPS])
 
 
 @rule("A06", works_here, most=4, level=Level.EXACT)
@@ -167,7 +176,7 @@ def replayed(improver: Improver, ground: Ground) -> None:
     assert len(reports.said) == 3, f"{len(reports.said)} reports of 3 steps"
     for number, report in enumerate(reports.said, 1):
         improver.replay(other, moment_of(ground, number), from_json(to_json(report)))  # pyright: ignore[reportAttributeAccessIssue]
-    assert state_of(other)[0] == state_of(mounted)[0], "the replayed steps are others"
+    expect_same(state_of(other)["tensors"], state_of(mounted)["tensors"], "the replayed steps are others")
 
 
 IMPROVER_RULES = (

@@ -11,8 +11,9 @@ from torch.overrides import TorchFunctionMode
 from evoweights.operators import GeneOperator, PairOperator, TensorOperator
 from evoweights.seeds import Noise
 from evoweights.testing.checks.watching import Watching
+from evoweights.testing.comparing import bits, expect_same
 from evoweights.testing.grounds import Draw, bound, outcome, settled, unguarded, varied, with_settings
-from evoweights.testing.populations import bits, contents, flat_layout, inside, mean_z, mixed_layout, vary_
+from evoweights.testing.populations import contents, flat_layout, inside, mean_z, mixed_layout, vary_
 from evoweights.testing.rules import Level, always, condition, gene_operator, rule
 from evoweights_kernels import Call, Chance, Gene, Scalar, State, TileScalar, Uniform, apply_, noise
 from evoweights_kernels.body import Argument
@@ -51,7 +52,8 @@ def contained(operator: PairOperator, backend: str, draw: Draw) -> None:
         if sick == 1 and measures:
             assert bool(made[~where].isfinite().all()), "a NaN spread to other genes"
         else:
-            assert bits(made[~where]) == bits(clean[~where]), "a NaN changed other genes"
+            others = torch.where(where, clean, made)
+            expect_same(bits(others), bits(clean), "a NaN changed other genes", layout=draw.layout)
 
 
 @rule("G17", gene_operator, most=20, level=Level.ROUNDING)
@@ -111,7 +113,7 @@ def rounded(operator: GeneOperator, backend: str, draw: Draw) -> None:
     nearest = varied(with_settings(operator, rounding="nearest"), draw, backend)
     stochastic = varied(with_settings(operator, rounding="stochastic"), draw, backend)
     truth = wide.row(1)
-    assert bits(nearest.row(1)) == bits(round_to_bfloat16(truth, None)), "not the nearest"
+    expect_same(bits(nearest.row(1)), bits(round_to_bfloat16(truth, None)), "not the nearest", layout=draw.layout)
     low = (truth.view(torch.int32) & -65536).view(torch.float32)
     high = ((truth.view(torch.int32) & -65536) + 65536).view(torch.float32)  # away from zero
     made = stochastic.row(1).float()
@@ -124,7 +126,9 @@ def rounded(operator: GeneOperator, backend: str, draw: Draw) -> None:
 @rule("G18", gene_operator, most=5)
 def targets(operator: GeneOperator, backend: str, draw: Draw) -> None:
     """G18: a compiled kernel makes the bits that its body makes of torch tensors."""
-    assert contents(outcome(operator, draw, backend)) == contents(varied(operator, draw, "reference"))
+    found, wanted = outcome(operator, draw, backend), varied(operator, draw, "reference")
+    said = f"{backend} makes other bits than the reference"
+    expect_same(contents(found), contents(wanted), said, counted=["individual"], layout=draw.layout)
 
 
 class WaitingForbidden(Watching):

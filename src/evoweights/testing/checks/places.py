@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 from evoweights.genome import Layout, Segment
 from evoweights.operators import GeneOperator, PairOperator, TensorOperator
 from evoweights.seeds import Noise
+from evoweights.testing.comparing import Bits, bits, expect_same
 from evoweights.testing.grounds import Draw, bound, genes, is_random, outcome, settled, varied, with_settings
 from evoweights.testing.holding import further_parents
-from evoweights.testing.populations import bits, contents, flat_layout, scene_of, vary_
+from evoweights.testing.populations import contents, flat_layout, scene_of, vary_
 from evoweights.testing.rules import always, condition, gene_operator, rule
 from evoweights.variation import Named, vary
 from evoweights_kernels import Call, Gene, apply_, gene_kernel
@@ -39,7 +40,7 @@ def subset(operator: PairOperator, backend: str, draw: Draw) -> None:
     for segment in live[:: max(1, len(live) - 1)]:  # the first and the last
         part = varied(with_settings(operator, scope=segment.name), draw, backend)
         expected = genes(layout, fresh.row(1)) | {segment.name: bits(segment.view(whole.row(1)))}
-        assert genes(layout, part.row(1)) == expected, f"{segment.name} alone becomes something else"
+        expect_same(genes(layout, part.row(1)), expected, f"with {segment.name} alone it does something else")
 
 
 @rule("G08", gene_operator, most=2)
@@ -59,7 +60,8 @@ def shards(operator: GeneOperator, backend: str, draw: Draw) -> None:
             tensors = {n: each[tiles if len(each) == len(live) else here] for n, each in call.tensors.items()}
             shard = Call(call.kernel, tensors, call.scalars, call.streams)
             apply_([shard], seed=draw.seed, live=live[tiles], first_tile=first, backend=backend)
-        assert contents(whole) == contents(parts), f"{size} genes in parts become something else"
+        said = f"{size} genes in parts become something else"
+        expect_same(contents(parts), contents(whole), said, counted=["individual"], layout=layout)
 
 
 @condition("what draws no numbers")
@@ -84,7 +86,8 @@ def ordered(operator: PairOperator, backend: str, draw: Draw) -> None:
     nearest = with_settings(operator, rounding="nearest")
     vary_(turned, nearest, seed=draw.seed, backend=backend)
     vary_(origin, nearest, seed=draw.seed, backend=backend)
-    assert genes(turned.layout, turned.row(1)) == genes(draw.layout, origin.row(1))
+    found, wanted = genes(turned.layout, turned.row(1)), genes(draw.layout, origin.row(1))
+    expect_same(found, wanted, "in another order a tensor becomes something else")
 
 
 @condition("gene kernels; others that draw no numbers")
@@ -101,7 +104,8 @@ def renamed(operator: PairOperator, backend: str, draw: Draw) -> None:
     other = [dataclasses.replace(each, name=f"renamed {i}") for i, each in enumerate(reversed(layout.segments))][::-1]
     one = outcome(operator, draw, backend)
     two = varied(operator, dataclasses.replace(draw, layout=Layout(tuple(other), layout.dtype)), backend)
-    assert list(genes(layout, one.row(1)).values()) == list(genes(two.layout, two.row(1)).values())
+    found, wanted = genes(two.layout, two.row(1)).values(), genes(layout, one.row(1)).values()
+    expect_same([*found], [*wanted], "with another name a tensor becomes something else", counted=["tensor"])
 
 
 @gene_kernel
@@ -137,15 +141,17 @@ class Same(TensorOperator):
 def unmoved_by(identities: Sequence[PairOperator], operator: PairOperator, backend: str, draw: Draw) -> None:
     """Raise unless the operator makes the same with each of the identities before it and behind it."""
 
-    def made(*entries: Named) -> list[dict[str, bytes]]:
+    def made(*entries: Named) -> list[dict[str, Bits]]:
         population, noise, scene = settled(operator, draw), Noise(draw.seed), scene_of(draw.rows)
         vary(population, entries, scene, generation=3, noise=noise, backend=backend, optimizer_state="keep")
         return contents(population)
 
     by_itself = made(Named("operator", operator))
     for identity in identities:
-        assert made(Named("identity", identity), Named("operator", operator)) == by_itself
-        assert made(Named("operator", operator), Named("identity", identity)) == by_itself
+        mine, nothing = Named("operator", operator), Named("identity", identity)
+        for place, entries in (("before", (nothing, mine)), ("after", (mine, nothing))):
+            said = f"with an operator that changes nothing {place} it, it does something else"
+            expect_same(made(*entries), by_itself, said, counted=["individual"], layout=draw.layout)
 
 
 @rule("G24", always, most=3)
@@ -165,7 +171,7 @@ def alone(operator: PairOperator, backend: str, draw: Draw) -> None:
     for row in sorted({*range(2, draw.rows)} - {*parents}):
         crowd.restore(row, crowd.tensors(draw.rows))
     vary_(crowd, operator, seed=draw.seed, backend=backend)
-    assert contents(crowd)[1] == contents(usual)[1], "others in the population decide"
+    expect_same(contents(crowd)[1], contents(usual)[1], "others in the population decide", layout=draw.layout)
     if is_random(operator) or parents:
         return
     turned = settled(operator, draw)
@@ -175,4 +181,5 @@ def alone(operator: PairOperator, backend: str, draw: Draw) -> None:
     nearest = with_settings(operator, rounding="nearest")
     vary_(turned, nearest, scene=scene_of(draw.rows, actors=(1,)), seed=draw.seed, backend=backend)
     straight = varied(nearest, draw, backend)
-    assert contents(turned) == [contents(straight)[origin] for origin in order], "the row decides"
+    wanted = [contents(straight)[origin] for origin in order]
+    expect_same(contents(turned), wanted, "the row decides", counted=["individual"], layout=draw.layout)

@@ -10,6 +10,7 @@ from evoweights.catalog import Catalog
 from evoweights.operators import GeneOperator, PairOperator
 from evoweights.storage.formats import from_json, tensor_chunks, to_json
 from evoweights.testing.checks.world import draw_elsewhere, unchanged_world
+from evoweights.testing.comparing import expect_same
 from evoweights.testing.grounds import Draw, is_random, outcome, settled, varied, with_settings
 from evoweights.testing.populations import contents, flat_layout, vary_
 from evoweights.testing.rules import Level, always, condition, named, rule, traits_of
@@ -20,7 +21,8 @@ def repeatable(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G04: the same parents and seed give the same bytes, whatever else was drawn before."""
     once = contents(outcome(operator, draw, backend))
     draw_elsewhere()
-    assert contents(varied(operator, draw, backend)) == once, "the second time made something else"
+    again = contents(varied(operator, draw, backend))
+    expect_same(again, once, "the second time made something else", counted=["individual"], layout=draw.layout)
 
 
 @condition("gene kernels; stochastic, true or false")
@@ -43,9 +45,11 @@ def seeded(operator: PairOperator, backend: str, draw: Draw) -> None:
             population.row(1, name).add_(1.0)  # a memory at rest would hide a difference
         vary_(population, there, seed=seed, backend=backend)
         made.append(contents(population)[1])
-    assert (made[0] != made[1]) == is_random(operator), (
-        "two seeds make the same" if is_random(operator) else "seeds differ"
-    )
+    if is_random(operator):
+        differ = made[0] != made[1]
+        assert differ, "two seeds make the same"
+    else:
+        expect_same(made[1], made[0], "two seeds make something else", layout=large.layout)
 
 
 @rule("G06", always, most=10, level=Level.EXACT)
@@ -61,19 +65,21 @@ def quiet(operator: PairOperator, backend: str, draw: Draw) -> None:
 def remembered(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G21: settings through JSON and state through safetensors give the next result that would have been."""
     again = type(operator)(**from_json(to_json(dataclasses.asdict(operator))))
-    assert again == operator
-    assert repr(again) == repr(operator)
+    assert again == operator, "settings change on their way through JSON"
+    assert repr(again) == repr(operator), "settings change on their way through JSON"
     one = varied(operator, draw, backend)
     other = settled(operator, dataclasses.replace(draw, seed=draw.seed ^ 1))
     for row in range(draw.rows):
         saved = from_safetensors(b"".join(bytes(each) for each in tensor_chunks(one.tensors(row))))
         other.restore(row, saved)
     other.load_state(from_json(to_json(one.state())))
-    assert contents(other) == contents(one)
+    counted = ["individual"]
+    expect_same(contents(other), contents(one), "state changes on its way through safetensors", counted=counted)
     vary_(one, operator, seed=draw.seed, backend=backend, generation=4)
     vary_(other, again, seed=draw.seed, backend=backend, generation=4)
-    assert contents(other) == contents(one), "what was saved is not all that the next result depends on"
-    assert to_json(other.state()) == to_json(one.state())
+    said = "what was saved is not all that the next result depends on"
+    expect_same(contents(other), contents(one), said, counted=counted, layout=draw.layout)
+    expect_same(other.state(), one.state(), said)
 
 
 def registrable(kind: str, component: Any) -> None:
@@ -114,4 +120,5 @@ def threads(operator: PairOperator, backend: str, draw: Draw) -> None:
     alone = [contents(varied(operator, one, backend)) for one in each]
     with ThreadPoolExecutor(2) as pool:
         made = list(pool.map(lambda one: contents(varied(operator, one, backend)), each))
-    assert made == alone
+    said, counted = "beside another thread it does something else", ["population", "individual"]
+    expect_same(made, alone, said, counted=counted, layout=draw.layout)

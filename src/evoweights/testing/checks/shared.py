@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from evoweights.operators import PairOperator
+from evoweights.testing.comparing import bits, expect_same
 from evoweights.testing.grounds import Draw, settled, with_settings
-from evoweights.testing.populations import bits, flat_layout, vary_
+from evoweights.testing.populations import flat_layout, vary_
 from evoweights.testing.rules import named
 
 
@@ -38,7 +39,8 @@ def keeps_equal_parents(operator: PairOperator, backend: str, draw: Draw) -> Non
             rest = population.row(0) if slot.role == "personal_best" else torch.zeros(())
             population.row(row, slot.name).copy_(rest)
     vary_(population, operator, seed=draw.seed, backend=backend)
-    assert bits(population.row(1)) == bits(population.row(0)), "equal parents have another child"
+    child, parent = bits(population.row(1)), bits(population.row(0))
+    expect_same(child, parent, "equal parents have another child", layout=draw.layout)
 
 
 def scales(operator: PairOperator, backend: str, draw: Draw) -> None:
@@ -55,7 +57,7 @@ def scales(operator: PairOperator, backend: str, draw: Draw) -> None:
             vary_(once, operator, seed=draw.seed, backend=backend)
         for segment in draw.layout.scope("all"):
             found, expected = segment.view(scaled.row(1)), segment.view(once.row(1)) * factor
-            assert bits(found) == bits(expected), f"parents times {factor} give another child"
+            expect_same(bits(found), bits(expected), f"parents times {factor} give another child in {segment.name}")
 
 
 def shifts(operator: PairOperator, backend: str, draw: Draw) -> None:

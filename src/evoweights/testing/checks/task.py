@@ -9,6 +9,7 @@ from evoweights.genome import layout_of
 from evoweights.task import TaskSettings
 from evoweights.testing.checks.repeating import registrable
 from evoweights.testing.checks.world import draw_elsewhere, unchanged_world
+from evoweights.testing.comparing import expect_same
 from evoweights.testing.rules import Level, always, rule
 from evoweights.testing.task_ground import Opened, leaves, untouched
 
@@ -26,8 +27,8 @@ def same_data(settings: TaskSettings, opened: Opened, seed: int) -> None:
     again, here = opened.again(), opened.task
     told = here.fingerprint()
     assert all(isinstance(name, str) and isinstance(each, str) for name, each in told.items()), f"fingerprint: {told}"
-    assert dict(again.fingerprint()) == dict(told), "the fingerprint is another"
-    assert leaves(again.batch(0)) == leaves(here.batch(0)), "the first batch is another"
+    expect_same(dict(again.fingerprint()), dict(told), "the fingerprint is another")
+    expect_same(leaves(again.batch(0)), leaves(here.batch(0)), "the first batch is another")
     model = opened.model(seed)
     assert again.evaluate(model) == here.evaluate(model), "the fitness is another"
 
@@ -40,7 +41,7 @@ def pure_batches(settings: TaskSettings, opened: Opened, seed: int) -> None:
     draw_elsewhere()
     task.batch(number + 1)
     task.batch(0)
-    assert leaves(task.batch(number)) == once, f"batch {number} is another the second time"
+    expect_same(leaves(task.batch(number)), once, f"batch {number} is another the second time")
 
 
 @rule("G06", always, most=2, level=Level.EXACT)
@@ -58,7 +59,7 @@ def quiet(settings: TaskSettings, opened: Opened, seed: int) -> None:
 def models(settings: TaskSettings, opened: Opened, seed: int) -> None:
     """D03: models are drawn from torch's generator alone, share no memory, and have weights of one type to evolve."""
     one, two = opened.model(seed), opened.model(seed)
-    assert leaves(dict(one.state_dict())) == leaves(dict(two.state_dict())), "one seed gives two models"
+    expect_same(leaves(dict(one.state_dict())), leaves(dict(two.state_dict())), "one seed gives two models")
     own = {each.data_ptr() for each in one.parameters() if each.numel()}
     assert not own & {each.data_ptr() for each in two.parameters() if each.numel()}, "two models share weights"
     layout = layout_of(one, [name for name, _ in one.named_parameters()])

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from evoweights.testing.populations import bits
+from evoweights.testing.comparing import bits
 
 
 def draw_elsewhere() -> None:
