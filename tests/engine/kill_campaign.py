@@ -16,6 +16,7 @@ import torch._dynamo  # noqa: F401 (counting FLOPs loads it: once here, not in e
 
 from engine_runs import config_in
 from evoweights.runs import session
+from evoweights.storage.run_parts import DONE
 from evoweights.testing import population_digest
 
 LONGER = {"generations": 14, "checkpoint": {"every_generations": 1}}
@@ -53,10 +54,11 @@ def campaign(root: Path, kills_wanted: int, seed: int) -> dict[str, object]:
     chance, kills, digests, leftovers = random.Random(seed), 0, [], []
     while kills < kills_wanted:
         folder = root / f"run{len(digests)}"
-        while (code := in_child(folder, after=chance.uniform(0.02, 0.8))) != 0:
+        run = folder / "runs" / "digits"
+        # Killed when it was done already, it has nothing left to do, and would be refused.
+        while not (run / DONE).exists() and (code := in_child(folder, after=chance.uniform(0.02, 0.8))) != 0:
             assert code == -signal.SIGKILL, f"a run ended by itself with exit code {code}"
             kills += 1
-        run = folder / "runs" / "digits"
         digests.append(population_digest(run))
         leftovers += [each.name for each in (run / "checkpoints").iterdir() if not each.name.startswith("step-")]
     expected = population_digest(root / "uninterrupted" / "runs" / "digits")
