@@ -6,18 +6,13 @@ from types import ModuleType
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from evoweights_kernels import cpu_threads
+from evoweights_kernels import cpu_module
 from evoweights_kernels.availability import Availability
-from evoweights_kernels.cache import load_module
 from evoweights_kernels.constants import TILE
 from evoweights_kernels.cpu_source import source
 from evoweights_kernels.fuse import Fused
 from evoweights_kernels.plan import Plan
-
-INLINE_TILES = 32
-"""Up to this many tiles, handing work to another thread costs more than it saves."""
 
 
 @cache
@@ -33,8 +28,8 @@ def run(plan: Plan) -> None:
     module = compiled(plan.fused)
     live = plan.live if plan.live is not None else torch.full((plan.tiles,), TILE, dtype=torch.int32)
     arguments = (
-        *(_array(tensor) for tensor in plan.tensors),
-        *(_array(table) for table in plan.tables),
+        *(cpu_module.array(tensor) for tensor in plan.tensors),
+        *(cpu_module.array(table) for table in plan.tables),
         live.numpy(),
         np.array(plan.scalars, np.float32),
         np.array(plan.thresholds, np.int32),
@@ -42,26 +37,10 @@ def run(plan: Plan) -> None:
         np.uint64(plan.seed),
         plan.first_tile,
     )
-    threads = torch.get_num_threads()
-    if threads == 1 or plan.tiles <= INLINE_TILES:
-        module.kernel(*arguments, 0, plan.tiles)
-    else:
-        cpu_threads.run(module, arguments, plan.tiles, threads)
+    cpu_module.launch(module, arguments, plan.tiles)
 
 
 @cache
 def compiled(fused: Fused) -> ModuleType:
     """The machine code of a fused program: from the cache folder, or compiled now and kept there."""
-    import llvmlite
-    import numba
-
-    cpu_threads.choose_layer()
-    versions = (numba.__version__, llvmlite.__version__, np.__version__)
-    return load_module(source(fused), target="cpu", versions=versions)
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    plain = tensor.detach()
-    if plain.dtype == torch.bfloat16:
-        return plain.view(torch.uint16).numpy()
-    return plain.numpy()
+    return cpu_module.load(source(fused))

@@ -5,13 +5,9 @@ from types import ModuleType
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from evoweights_kernels import cpu_noise, cpu_threads
-from evoweights_kernels.cache import load_module
+from evoweights_kernels import cpu_module, cpu_noise
 from evoweights_kernels.constants import TILE
-from evoweights_kernels.cpu import INLINE_TILES
-from evoweights_kernels.cpu_source import HEADER
 from evoweights_kernels.weighted_noise.request import Request, Shape, shape_of
 from evoweights_kernels.weighted_noise.sources import DRAWN, MASK, MEMBER, ROUNDING, drawn_once, member_of
 
@@ -24,49 +20,28 @@ def run(request: Request) -> None:
     scale = request.scale if request.scale is not None else torch.empty(0)
     mask, threshold = request.mask or (0, 0)
     arguments = (
-        *(_array(request.x), _array(unread), scale.detach().numpy(), live.numpy()),
+        *(cpu_module.array(request.x), cpu_module.array(unread), scale.detach().numpy(), live.numpy()),
         np.array([mask, request.rounding or 0], np.uint64),
         np.int32(threshold),
         *(np.array(request.streams, np.uint64), np.array(request.weights, np.float32)),
         *(np.uint64(request.seed), request.first_tile),
     )
-    threads = torch.get_num_threads()
-    if threads == 1 or request.tiles <= INLINE_TILES:
-        module.kernel(*arguments, 0, request.tiles)
-    else:
-        cpu_threads.run(module, arguments, request.tiles, threads)
+    cpu_module.launch(module, arguments, request.tiles)
 
 
 @cache
 def compiled(shape: Shape) -> ModuleType:
     """The machine code for launches of a shape: from the cache folder, or compiled now and kept there."""
-    import llvmlite
-    import numba
-
-    cpu_threads.choose_layer()
-    versions = (numba.__version__, llvmlite.__version__, np.__version__)
-    return load_module(source(shape), target="cpu", versions=versions)
+    return cpu_module.load(source(shape))
 
 
 def source(shape: Shape) -> str:
-    """A Numba module like that of a gene kernel: `kernel` for a range of tiles, `parallel` for all of them."""
+    """A Numba module like that of a gene kernel."""
     kinds = {"float32": "float32[::1]", "bfloat16": "uint16[::1]"}
-    types = [kinds[shape.storage], kinds[shape.base or shape.storage], "float32[::1]", "int32[::1]", "uint64[::1]"]
-    types += ["int32", "uint64[::1]", "float32[::1]", "uint64", *["int64"] * 3]
-    arguments = "x, base, scale, live, others, threshold, streams, weights, seed, first_tile"
-    lines = [
-        f'@njit("void({", ".join(types)})", nogil=True, cache=True, error_model="numpy")',
-        f"def kernel({arguments}, start, stop):",
-        *("    " + line for line in _body(shape)),
-        "",
-        "",
-        "@njit(nogil=True, cache=True, parallel=True)",
-        f"def parallel({arguments}, start, stop, share):",
-        "    for number in prange((stop - start + share - 1) // share):",
-        "        first = start + number * share",
-        f"        kernel({arguments}, first, min(first + share, stop))",
-    ]
-    return HEADER + "\n\n" + "\n".join(lines) + "\n"
+    arguments = [("x", kinds[shape.storage]), ("base", kinds[shape.base or shape.storage]), ("scale", "float32[::1]")]
+    arguments += [("live", "int32[::1]"), ("others", "uint64[::1]"), ("threshold", "int32"), ("streams", "uint64[::1]")]
+    arguments += [("weights", "float32[::1]"), ("seed", "uint64"), ("first_tile", "int64")]
+    return cpu_module.text(arguments, _body(shape))
 
 
 def _body(shape: Shape) -> list[str]:
@@ -128,8 +103,3 @@ def _gene(shape: Shape) -> list[str]:
         "rounded = select(value != value, number_of(uint32(0x7fc00000)), rounded)",
         "sx[r] = uint16(bits_of(rounded) >> uint32(16))",
     ]
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    plain = tensor.detach()
-    return plain.view(torch.uint16).numpy() if plain.dtype == torch.bfloat16 else plain.numpy()

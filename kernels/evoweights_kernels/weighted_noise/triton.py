@@ -7,18 +7,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from evoweights_kernels import _triton, triton_noise
+from evoweights_kernels import _triton, triton_module, triton_noise
 from evoweights_kernels._triton import MOST_INTERPRETED_TILES, WARPS, power_of_two, signed, storage
 from evoweights_kernels.cache import load_module
 from evoweights_kernels.constants import MASK32, TILE, lanes_per_tile
-from evoweights_kernels.triton_source import HEADER
 from evoweights_kernels.weighted_noise.members import WORDS, members_of
 from evoweights_kernels.weighted_noise.request import Request, Shape, shape_of
 from evoweights_kernels.weighted_noise.sources import DRAWN, MASK, MEMBER, ROUNDING, drawn_once, member_of
 
+TENSORS = ["x", "base", "scale", "live", "table"]
 INTEGERS = [f"stream_{half}{number}" for number in (MASK, ROUNDING) for half in ("low", "high")]
 INTEGERS += ["members", "threshold", "seed_low", "seed_high", "first_tile", "genes"]
-"""Names of the integers the kernel takes, in order; 64-bit ones travel as 32-bit patterns."""
+"""What the kernel takes, in order; 64-bit integers travel as 32-bit patterns."""
 
 
 def run(request: Request) -> None:
@@ -75,30 +75,8 @@ def compiled(shape: Shape, interpreted: bool) -> Any:
 
 def source(shape: Shape) -> str:
     """A Triton module whose `kernel` adds the noise to TILES tiles a program."""
-    tensors = "x, base, scale, live, table"
-    lines = [
-        *_plane(shape),
-        "",
-        "",
-        f"@triton.jit(do_not_specialize={INTEGERS})",
-        f"def kernel({tensors}, {', '.join(INTEGERS)}, TILES: tl.constexpr, HAS_LIVE: tl.constexpr, HAS_SCALE: tl.constexpr):",
-        *("    " + line for line in _kernel(shape)),
-    ]
-    return HEADER + triton_noise.HELPERS + "\n\n" + "\n".join(lines) + "\n"
-
-
-def _kernel(shape: Shape) -> list[str]:
-    lines = [
-        "row = tl.program_id(0).to(tl.int64) * TILES + tl.arange(0, TILES)[:, None]",
-        "tile = row + first_tile.to(tl.int64)",
-        f"count = tl.minimum(genes.to(tl.int64) - row * {TILE}, {TILE})",
-        "if HAS_LIVE:",
-        "    count = tl.minimum(count, tl.load(live + row, mask=count > 0, other=0).to(tl.int64))",
-        "if tl.max(count) > 0:",
-        "    seed_a = word_of(seed_low)",
-        "    seed_b = word_of(seed_high)",
-    ]
-    return lines + ["    " + line for line in [*_sum(shape), *_apply(shape)]]
+    body = ["seed_a = word_of(seed_low)", "seed_b = word_of(seed_high)", *_sum(shape), *_apply(shape)]
+    return triton_module.text(_plane(shape), TENSORS, INTEGERS, body, ["HAS_SCALE"])
 
 
 def _sum(shape: Shape) -> list[str]:
