@@ -34,11 +34,9 @@ class ConsoleProgress:
     @hookimpl
     def run_started(self, info: "RunInfo") -> None:
         """Say what runs and where."""
-        from rich.console import Console
+        from evoweights_monitor.screen import Screen, standard_output
 
-        from evoweights_monitor.screen import Screen
-
-        self._session.screen = Screen(info, Console(), quiet=self.quiet)
+        self._session.screen = Screen(info, standard_output(), quiet=self.quiet)
         self._session.screen.start()
 
     @hookimpl

@@ -15,6 +15,14 @@ from evoweights_monitor.progress import Progress
 from evoweights_monitor.summary import credit_table, next_commands, place_lines, result_lines, result_table
 
 REDRAWS_PER_SECOND = 2
+WIDE = 10_000
+"""Columns of what is no terminal: more than any table takes."""
+
+
+def standard_output() -> Console:
+    """The console that standard output is; a pipe or a file has no edge at which a table would have to be cut."""
+    found = Console()
+    return found if found.is_terminal else Console(width=WIDE)
 
 
 class Screen:

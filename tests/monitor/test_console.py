@@ -309,6 +309,20 @@ def test_the_end_says_of_each_operator_whether_it_helps(make_info, make_result, 
     assert "operator" not in text_of(console)
 
 
+def test_no_table_is_cut_where_there_is_no_terminal(make_info, make_result, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    label = f"0-{'long' * 60}"
+    lines = [{"operators": [label], "losses": [1.0, 1.5 + each]} for each in (0.0, 0.1)]
+    observer = ConsoleProgress()
+    observer.run_started(make_info(individual="individual" * 20))
+    observer.run_finished(dataclasses.replace(make_result(), credit=credit_of(lines)))
+    shown = capsys.readouterr().out
+    (row,) = [line.split() for line in shown.splitlines() if label in line]
+    assert row[1:3] == ["2", "+0.5500"] and row[-2:] == ["difference", "seen"]
+    (heading,) = [line for line in shown.splitlines() if line.split()[-1:] == ["turns"]]
+    assert heading.split()[0] == "individual" * 20 and "\N{HORIZONTAL ELLIPSIS}" not in shown
+
+
 @pytest.mark.parametrize(
     ("count", "text"),
     [

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from evoweights.comparing.comparison import Comparison, Difference, Row
 
-WIDE = 200
-"""Columns that a table may take; a terminal wraps what is wider than itself."""
+WIDE = 10_000
+"""Columns that a table may take, more than any does: nothing is cut, and a terminal wraps what is wider than itself."""
 
 
 def say_comparison(comparison: "Comparison") -> None:
