@@ -97,6 +97,35 @@ def test_status_says_how_a_run_stands(evoweights: CommandLine, stopped: Path) ->
     assert facts["state"] == "finished" and not facts["resumable"]
 
 
+def test_status_says_where_a_killed_run_goes_on(evoweights: CommandLine, stopped: Path) -> None:
+    def shown() -> tuple[str, str, object]:
+        rows = dict(line.strip().split("  ", 1) for line in evoweights("status", stopped).out.splitlines())
+        told = {name: text.strip() for name, text in rows.items()}
+        facts = json.loads(evoweights("status", stopped, "--json").out)
+        return told["generations"], told["goes on"], facts["goes_on"]
+
+    assert shown() == ("2 of 4 done, 4 steps", "in generation 2 (3/4), after 4 steps", {"generation": 2, "step": 4})
+    # What a process that was killed leaves: records that are newer than its last checkpoint.
+    shutil.rmtree(max((stopped / "checkpoints").glob("step-*")))
+    at = {"generation": 1, "step": 2}
+    assert shown() == ("2 of 4 done, 4 steps", "in generation 1 (2/4), after 2 steps; 1 generation done again", at)
+    shutil.rmtree(stopped / "checkpoints")
+    assert shown()[1:] == ("at the start: generation 0 (1/4)", {"generation": 0, "step": 0})
+    assert evoweights("resume", stopped).code == 0
+    assert "goes on" not in evoweights("status", stopped).out
+    assert json.loads(evoweights("status", stopped, "--json").out)["goes_on"] is None
+    (stopped / "DONE").unlink()
+    assert shown()[1] == "after the last generation, after 8 steps"
+
+
+def test_where_a_run_goes_on_is_what_it_then_does(evoweights: CommandLine, stopped: Path) -> None:
+    shutil.rmtree(max((stopped / "checkpoints").glob("step-*")))
+    at = json.loads(evoweights("status", stopped, "--json").out)["goes_on"]
+    assert evoweights("resume", stopped).code == 0
+    started = [line for line in (stopped / "log.txt").read_text().splitlines() if "started at generation" in line]
+    assert len(started) == 2 and started[-1].endswith(f"started at generation {at['generation']}") and at["step"] == 2
+
+
 def test_verify_names_what_is_damaged(evoweights: CommandLine) -> None:
     evoweights("run", "small.yaml")
     intact = evoweights("verify", "runs/small")

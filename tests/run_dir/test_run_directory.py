@@ -266,6 +266,7 @@ def test_the_status_tells_every_state(tmp_path):
     assert [each.state for each in states] == ["running", "new", "stopped", "failed", "finished"]
     assert [each.step for each in states] == [None, None, 7, 7, 7]
     assert [each.is_resumable for each in states] == [False, True, True, True, False]
+    assert {each.reached for each in states} == {None}  # the state of these checkpoints does not say
     assert [each.note for each in states] == ["", "", "", "the disk was full", "done well"]
     assert states[0].holder is not None and states[0].holder.pid == os.getpid()
     assert states[-1].metrics == {"generation": 0, "loss": 2.0} and states[-1].holder is None

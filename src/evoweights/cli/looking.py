@@ -80,12 +80,22 @@ def _as_json(status: "RunStatus") -> dict[str, Any]:
         "state": status.state,
         "resumable": status.is_resumable,
         "step": status.step,
+        "goes_on": _goes_on(status),
         "holder": None if status.holder is None else dataclasses.asdict(status.holder),
         "metrics": _strict(status.metrics),
         "best": status.best and {key: status.best[key] for key in ("row", "id", "generation", "fitness")},
         "note": status.note,
         "problems": list(status.problems),
     }
+
+
+def _goes_on(status: "RunStatus") -> dict[str, Any] | None:
+    """The generation in which a run that is continued begins, and the steps made before; None if that is not known."""
+    if not status.is_resumable:
+        return None
+    if status.step is None:
+        return {"generation": 0, "step": 0}
+    return status.reached and dataclasses.asdict(status.reached)
 
 
 def _strict(value: Any) -> Any:
@@ -105,7 +115,8 @@ def _rows(status: "RunStatus", generations: Any) -> list[tuple[str, str]]:
         rows.append(("held by", str(status.holder)))
     if status.metrics is not None:
         done = status.metrics.get("generation", -1) + 1
-        rows.append(("generations", f"{done} of {generations} done"))
+        steps = f", {status.metrics['step']} steps" if status.metrics.get("step") else ""
+        rows.append(("generations", f"{done} of {generations} done{steps}"))
         loss, row = status.metrics.get("best_fitness"), status.metrics.get("best_row")
         if loss is not None:
             rows.append(("last generation", f"best loss {loss:.6g} (individual {row})"))
@@ -119,5 +130,21 @@ def _rows(status: "RunStatus", generations: Any) -> list[tuple[str, str]]:
     rows.append(("checkpoint", "none" if status.step is None else f"number {status.step}, intact"))
     rows += [("damaged", problem) for problem in status.problems]
     if status.is_resumable:
+        rows.append(("goes on", _where_it_goes_on(status, generations)))
         rows.append(("to continue", f"evoweights resume {shlex.quote(str(status.folder))}"))
     return rows
+
+
+def _where_it_goes_on(status: "RunStatus", generations: Any) -> str:
+    """Where a run that is continued begins, and what it does again."""
+    if status.step is None:
+        return f"at the start: generation 0 (1/{generations})"
+    if status.reached is None:
+        return f"from checkpoint {status.step}"
+    generation, step = status.reached.generation, status.reached.step
+    after = f", after {step} steps" if step else ""
+    if generation == generations:
+        return f"after the last generation{after}"
+    again = 0 if status.metrics is None else status.metrics.get("generation", -1) + 1 - generation
+    redone = f"; {again} generation{'' if again == 1 else 's'} done again" if again > 0 else ""
+    return f"in generation {generation} ({generation + 1}/{generations}){after}{redone}"

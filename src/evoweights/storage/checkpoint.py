@@ -27,6 +27,14 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Reached:
+    """How far a run was: the generation that it was in, or that comes next, and the steps that were made."""
+
+    generation: int
+    step: int
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """A checkpoint that has been verified; ``names`` are those of its tensor files."""
 
@@ -94,6 +102,16 @@ def load(folder: Path, step: int, manifest: Manifest) -> Checkpoint:
         raise _unreadable(folder, STATE, error) from error
     names = tuple(name.removesuffix(_SUFFIX) for name in manifest.files if name.endswith(_SUFFIX))
     return Checkpoint(step, folder, state, names, manifest.facts.get("environment", {}))
+
+
+def reached_in(folder: Path) -> Reached | None:
+    """How far the run was when a checkpoint was written; None if that does not say, or has gone meanwhile."""
+    try:
+        progress = from_json((folder / STATE).read_bytes())["progress"]
+        generation, step = progress["generation"], progress["step"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return Reached(generation, step) if isinstance(generation, int) and isinstance(step, int) else None
 
 
 def _unreadable(folder: Path, file: str, error: Exception) -> CheckpointError:

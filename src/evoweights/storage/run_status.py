@@ -7,6 +7,7 @@ from typing import Any
 
 from evoweights.storage import journal
 from evoweights.storage.best import best_facts
+from evoweights.storage.checkpoint import Reached, reached_in
 from evoweights.storage.checkpoints import CheckpointStore
 from evoweights.storage.run_lock import Holder
 from evoweights.storage.run_parts import BEST, DONE, FAILED, METRICS, read_text
@@ -17,15 +18,16 @@ class RunStatus:
     """How a run stands. ``state`` is new, running, stopped, failed or finished; ``best`` are the facts of the best individual
     that is saved: row, id, generation and fitness (a loss).
 
-    ``step`` is that of the checkpoint it would continue from, ``metrics`` the last line written, ``note`` what
-    DONE or FAILED say, ``problems`` what is wrong with checkpoints and the best. If ``is_resumable``, the same command
-    continues the run.
+    ``step`` is the number of the checkpoint it would continue from, ``reached`` how far the run was then (None if the
+    checkpoint does not say), ``metrics`` the last line written, ``note`` what DONE or FAILED say, ``problems`` what is wrong
+    with checkpoints and the best. If ``is_resumable``, the same command continues the run.
     """
 
     name: str
     folder: Path
     state: str
     step: int | None
+    reached: Reached | None
     holder: Holder | None
     metrics: Mapping[str, Any] | None
     best: Mapping[str, Any] | None
@@ -43,7 +45,7 @@ def status_of(folder: Path, checkpoints: CheckpointStore, holder: Holder | None,
     verdicts = checkpoints.verify(digests=verify)
     best, problem = best_facts(folder / BEST, digests=verify)
     damaged = [f"{each.folder.name}: {'; '.join(each.problems)}" for each in verdicts if not each.ok]
-    step = next((each.step for each in verdicts if each.ok), None)
+    newest = next((each for each in verdicts if each.ok), None)
     texts = {mark: read_text(path).strip() for mark in (DONE, FAILED) if (path := folder / mark).exists()}
     metrics = journal.last(folder / METRICS)
     started = "new" if metrics is None and not verdicts else "stopped"
@@ -52,11 +54,12 @@ def status_of(folder: Path, checkpoints: CheckpointStore, holder: Holder | None,
         name=folder.name,
         folder=folder,
         state="running" if holder else ended,
-        step=step,
+        step=newest and newest.step,
+        reached=newest and reached_in(newest.folder),
         holder=holder,
         metrics=metrics,
         best=best,
         note=texts.get(DONE) or texts.get(FAILED) or "",
         problems=(*damaged, *([problem] if problem else [])),
-        is_resumable=not holder and DONE not in texts and (step is not None or not verdicts),
+        is_resumable=not holder and DONE not in texts and (newest is not None or not verdicts),
     )
