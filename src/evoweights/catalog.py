@@ -181,6 +181,8 @@ class Registrar:
         Raises:
             PluginError: unknown kind, no frozen dataclass, no usable ``name``, ``source`` or docstring, or the name is taken.
         """
+        if not isinstance(component, type):
+            raise PluginError(f"{self.provider}: catalog.add({kind!r}, ...): {_no_class(kind, component)}")
         where = f"{self.provider}: component {component!r}"
         if not (dataclasses.is_dataclass(component) and cast(Any, component).__dataclass_params__.frozen):
             raise PluginError(f"{where}: must be a frozen dataclass. Decorate it with @dataclass(frozen=True).")
@@ -201,3 +203,11 @@ class Registrar:
     def preset(self, name: str, values: Mapping[str, Any], *, doc: str, source: str) -> None:
         """Offer a partial configuration under a name."""
         self.catalog._take(self.catalog._presets, name, Preset(name, values, doc, source, self.provider))
+
+
+def _no_class(kind: str, found: object) -> str:
+    """What is wrong with a component that is none."""
+    if not dataclasses.is_dataclass(found):
+        return f"found {found!r}, expected a class."
+    name = type(found).__name__
+    return f"found an instance of {name}, expected a class. Leave out the parentheses: catalog.add({kind!r}, {name})."

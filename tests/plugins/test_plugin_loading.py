@@ -51,6 +51,12 @@ BROKEN = {
         "from evoweights import hookimpl\n@hookimpl\ndef register(catalog): catalog.add('operator', int)",
         "must be a frozen dataclass",
     ),
+    "instance": (
+        GOOD.replace("Thing)", "Thing())"),
+        "catalog.add('operator', ...): found an instance of Thing, expected a class. Leave out the parentheses: "
+        "catalog.add('operator', Thing).",
+    ),
+    "no_class": (GOOD.replace("Thing)", "'Thing')"), "catalog.add('operator', ...): found 'Thing', expected a class."),
     "no_name": (
         GOOD.replace('name: ClassVar[str] = "thing"', 'name: ClassVar[str] = "Thing!"'),
         "needs a class attribute `name` like 'my_operator', found 'Thing!'",
