@@ -134,7 +134,8 @@ class Catalog:
         elsewhere = [entry.kind for entry in self.entries() if entry.name == name]
         hint = f" ({name!r} exists as a component of kind {elsewhere[0]!r}.)" if elsewhere else ""
         known = [entry.name for entry in self.entries(kind)]
-        raise UsageError(f"{where}: no {kind} is called {name!r}.{hint}{did_you_mean(name, known)}")
+        near = did_you_mean(name, known, none=f"There is no {kind} at all; name a plugin that adds one.")
+        raise UsageError(f"{where}: no {kind} is called {name!r}.{hint}{near}")
 
     def find_preset(self, name: str) -> Preset:
         """The preset called ``name``.
@@ -182,7 +183,8 @@ class Registrar:
             PluginError: unknown kind, no frozen dataclass, no usable ``name``, ``source`` or docstring, or the name is taken.
         """
         if not isinstance(component, type):
-            raise PluginError(f"{self.provider}: catalog.add({kind!r}, ...): {_no_class(kind, component)}")
+            found = f"found {component!r}, expected the class itself, without parentheses."
+            raise PluginError(f"{self.provider}: catalog.add({kind!r}, ...): {found}")
         where = f"{self.provider}: component {component!r}"
         if not (dataclasses.is_dataclass(component) and cast(Any, component).__dataclass_params__.frozen):
             raise PluginError(f"{where}: must be a frozen dataclass. Decorate it with @dataclass(frozen=True).")
@@ -203,11 +205,3 @@ class Registrar:
     def preset(self, name: str, values: Mapping[str, Any], *, doc: str, source: str) -> None:
         """Offer a partial configuration under a name."""
         self.catalog._take(self.catalog._presets, name, Preset(name, values, doc, source, self.provider))
-
-
-def _no_class(kind: str, found: object) -> str:
-    """What is wrong with a component that is none."""
-    if not dataclasses.is_dataclass(found):
-        return f"found {found!r}, expected a class."
-    name = type(found).__name__
-    return f"found an instance of {name}, expected a class. Leave out the parentheses: catalog.add({kind!r}, {name})."

@@ -63,9 +63,11 @@ class RunStopped(EvoweightsError):
         self.exit_code = exit_code
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of an error message: the nearest known name, and the list of what is allowed."""
+def did_you_mean(name: str, known: Iterable[str], *, none: str = "") -> str:
+    """The end of an error message: the nearest known name, and the list of what is allowed; ``none`` if that is nothing."""
     known = sorted(known)
+    if not known:
+        return none and f" {none}"
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return f"{hint} Known: {', '.join(known) or 'none'}."
+    return f"{hint} Known: {', '.join(known)}."

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from command_line import CommandLine
 
+from evoweights.cli import conformance
+from evoweights.testing.report import Report, Result
+
 HEAD = """
 from dataclasses import dataclass
 from evoweights import TensorOperator, Traits, Turn, hookimpl, setting
@@ -85,9 +88,30 @@ def test_a_broken_rule_is_named_with_its_component_and_ends_with_5(evoweights: C
     name = plugin(FORGETS, FIRST, Forgets="operator", First="turn")
     outcome = evoweights("plugins", "check", name, "--profile", "quick")
     assert outcome.code == 5
-    assert "error: ./mine.py: 1 of 2 components break rules: forgets (EW-X08-shift)." in outcome.err
+    assert "error: ./mine.py: 1 of 2 components breaks rules: forgets (EW-X08-shift)." in outcome.err
     assert "\nforgets: EW-X08-shift failed: " in outcome.err
     assert "child that is off by" in " ".join(outcome.out.split())
+
+
+@pytest.mark.parametrize(
+    ("broken", "kept", "said"),
+    [
+        (1, 0, "1 of 1 component breaks rules"),
+        (1, 1, "1 of 2 components breaks rules"),
+        (2, 0, "2 of 2 components break rules"),
+        (2, 1, "2 of 3 components break rules"),
+    ],
+)
+def test_how_many_break_rules_is_said_in_the_right_number(
+    broken: int, kept: int, said: str, evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = Result("EW-X07", "a rule", "failed", "a reason")
+    reports = [Report(f"c{row}", "quick", (failed,) if row < broken else ()) for row in range(broken + kept)]
+    monkeypatch.setattr(
+        conformance, "_checked", lambda found, expected, is_shown: [(found[0], each) for each in reports]
+    )
+    outcome = evoweights("plugins", "check", plugin(HALVES, Halves="operator"))
+    assert outcome.code == 5 and f"error: ./mine.py: {said}: c0 (EW-X07)" in outcome.err
 
 
 def test_json_is_a_list_of_reports(evoweights: CommandLine) -> None:

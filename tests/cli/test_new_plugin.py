@@ -235,8 +235,8 @@ def test_what_cannot_be_switched_is_refused(command: str, evoweights: CommandLin
     assert outcome.code == 2 and words[command] in outcome.err
     unknown = evoweights("plugins", command, "nothing")
     words = {
-        "disable": "no installed plugin is called 'nothing'. Known: ",
-        "enable": "plugins.json disables no plugin 'nothing'",
+        "disable": "no installed plugin is called 'nothing'. ",
+        "enable": "plugins.json disables no plugin 'nothing'. It disables none.\n",
     }
     assert unknown.code == 2 and words[command] in unknown.err
 

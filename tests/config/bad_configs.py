@@ -317,8 +317,8 @@ BAD: dict[str, Bad] = {
     "plugin not installed": Bad(
         plus("plugins: [nowhere-to-be-found]\n"),
         (
-            "bad.yaml:4: plugins.0: no installed plugin is called 'nowhere-to-be-found'. Known: none. "
-            "Install the package that provides it, or give a file such as ./my_operator.py."
+            "bad.yaml:4: plugins.0: no installed plugin is called 'nowhere-to-be-found'. No plugin is installed here besides "
+            "the built-in ones. Install the package that provides it, or give a file such as ./my_operator.py."
         ),
     ),
     "plugin request malformed": Bad(

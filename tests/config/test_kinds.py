@@ -57,6 +57,13 @@ def test_a_component_of_a_kind_that_nobody_opened_is_refused() -> None:
         catalog.registrar("mine").add("shapings", Rank)
 
 
+def test_a_kind_that_has_no_component_is_said_to_have_none() -> None:
+    with pytest.raises(UsageError, match=r"no turn is called 'any'\. There is no turn at all; name a plugin that adds"):
+        Catalog().find("turn", "any", where="turn.name")
+    with pytest.raises(UsageError, match=r"no preset is called 'any'\.$"):
+        Catalog().find_preset("any")
+
+
 def test_a_component_with_a_part_of_a_kind_that_nobody_opened_is_refused() -> None:
     catalog = Catalog()
     catalog.registrar("mine").kind("noise", "where directions come from")

@@ -203,7 +203,7 @@ REFUSED = {
         "improve.0.shaping.clap: unknown setting of shaping score. Did you mean 'clip'? Known: clip."
     ),
     "noise: {rank: 4}": (
-        "improve.0.noise.rank: unknown setting of noise dense (the default, as no name is given). Known: none."
+        "improve.0.noise.rank: unknown setting of noise dense (the default, as no name is given). It has no settings."
     ),
     "noise: low_rank": "improve.0.noise.rank: missing; noise low_rank needs it: a whole number, at least 1 (rank).",
     "shaping: {name: score, clip: -1}": "improve.0.shaping.clip: found -1; expected a number, at least 0.0.",

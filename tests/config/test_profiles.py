@@ -45,6 +45,9 @@ def test_without_a_profile_the_file_is_as_it_stands(file: Path) -> None:
 def test_an_unknown_profile_names_the_nearest(file: Path) -> None:
     with pytest.raises(UsageError, match=r"--profile: .*own\.yaml has no profile 'smok'.*smoke"):
         load_config(file, profile="smok")
+    file.write_text(file.read_text().partition("profiles:")[0])
+    with pytest.raises(UsageError, match=r"has no profile 'smok'\. It has no profiles; they stand under `profiles`\."):
+        load_config(file, profile="smok")
 
 
 @pytest.mark.parametrize("wrong", ["[a]", "{smoke: generations=2}", "{smoke: {generations: 2}}", "{smoke: [2]}"])

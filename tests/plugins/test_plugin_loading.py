@@ -53,10 +53,12 @@ BROKEN = {
     ),
     "instance": (
         GOOD.replace("Thing)", "Thing())"),
-        "catalog.add('operator', ...): found an instance of Thing, expected a class. Leave out the parentheses: "
-        "catalog.add('operator', Thing).",
+        "catalog.add('operator', ...): found Thing(size=1), expected the class itself, without parentheses.",
     ),
-    "no_class": (GOOD.replace("Thing)", "'Thing')"), "catalog.add('operator', ...): found 'Thing', expected a class."),
+    "no_class": (
+        GOOD.replace("Thing)", "'Thing')"),
+        "catalog.add('operator', ...): found 'Thing', expected the class itself",
+    ),
     "no_name": (
         GOOD.replace('name: ClassVar[str] = "thing"', 'name: ClassVar[str] = "Thing!"'),
         "needs a class attribute `name` like 'my_operator', found 'Thing!'",

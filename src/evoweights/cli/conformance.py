@@ -66,8 +66,8 @@ def check(
 
         # The tables above may have scrolled away.
         why = "\n".join(map(listed, broken))
-        count = f"{len(broken)} of {_components_text(len(reports))}"
-        raise PluginError(f"{name}: {count} break rules: {_told(broken)}.\n{why}")
+        count = f"{len(broken)} of {_components_text(len(reports))} break{'s' if len(broken) == 1 else ''} rules"
+        raise PluginError(f"{name}: {count}: {_told(broken)}.\n{why}")
 
 
 def _reasons(expect: Iterable[str]) -> dict[str, str]:

@@ -150,13 +150,13 @@ def disable(name: Installed) -> None:
     the same for one command, EVOWEIGHTS_LOAD_PLUGINS=NAME,... switches off all others, EVOWEIGHTS_NO_PLUGINS=1 all.
     """
     from evoweights.plugins import switches
-    from evoweights.plugins.sources import installed_plugins, is_built_in
+    from evoweights.plugins.sources import NONE_INSTALLED, installed_plugins, is_built_in
 
     if is_built_in(name):
         raise UsageError(f"{name} is built in and always loaded; what a configuration does not name does nothing.")
     names = {each.name for each in installed_plugins()}
     if name not in names:
-        raise UsageError(f"no installed plugin is called {name!r}.{did_you_mean(name, names)}")
+        raise UsageError(f"no installed plugin is called {name!r}.{did_you_mean(name, names, none=NONE_INSTALLED)}")
     said = "is disabled now" if switches.disable(name) else "was disabled before"
     say(f"{name} {said}, in {switches.settings_file()}.")
 
@@ -168,6 +168,7 @@ def enable(name: Installed) -> None:
 
     off = switches.disabled_names()
     if not switches.enable(name):
-        raise UsageError(f"{switches.settings_file()} disables no plugin {name!r}.{did_you_mean(name, off)}")
+        near = did_you_mean(name, off, none="It disables none.")
+        raise UsageError(f"{switches.settings_file()} disables no plugin {name!r}.{near}")
     reason = switches.why_disabled(name)
     say(f"{name} may be used again." if not reason else f"{name} is still disabled: {reason}")

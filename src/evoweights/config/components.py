@@ -117,7 +117,8 @@ def _find(source: Source, catalog: Catalog, kind: str, name: str, path: str) -> 
 
 
 def _known(catalog: Catalog, kind: str) -> str:
-    return f"Known {kind} components: {', '.join(each.name for each in catalog.entries(kind)) or 'none'}."
+    known = ", ".join(each.name for each in catalog.entries(kind))
+    return f"Known {kind} components: {known}." if known else f"There is no {kind} at all; name a plugin that adds one."
 
 
 def make_component(

@@ -85,7 +85,8 @@ def _take_profile(source: Source, name: str | None) -> list[str]:
         source.complain("profiles", "expected a mapping of names to lists of settings such as `- task.batch=2`.")
         source.raise_problems()
     if name is not None and name not in profiles:
-        raise UsageError(f"--profile: {source.name} has no profile {name!r}.{did_you_mean(name, profiles)}")
+        none = "It has no profiles; they stand under `profiles`."
+        raise UsageError(f"--profile: {source.name} has no profile {name!r}.{did_you_mean(name, profiles, none=none)}")
     return [] if name is None else profiles[name]
 
 

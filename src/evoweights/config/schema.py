@@ -127,9 +127,9 @@ def fill(
 ) -> dict[str, Any]:
     """What was given for ``settings`` plus every default, unresolved; unknown and missing ones are complained of."""
     prefix = f"{path}." if path else ""
-    for key in given:
-        if key not in settings:
-            source.complain(f"{prefix}{key}", f"unknown setting of {what}.{did_you_mean(key, settings)}")
+    for key in (each for each in given if each not in settings):
+        near = did_you_mean(key, settings, none="It has no settings.")
+        source.complain(f"{prefix}{key}", f"unknown setting of {what}.{near}")
     filled = {}
     for name, each in settings.items():
         here = f"{prefix}{name}"

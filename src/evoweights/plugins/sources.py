@@ -25,6 +25,8 @@ from evoweights.version import __version__
 
 GROUP = "evoweights"
 """Entry points of this group are plugins."""
+NONE_INSTALLED = "No plugin is installed here besides the built-in ones."
+"""The end of a message about a name, where there is no other to be meant."""
 
 BUILT_IN = (
     "evoweights_classic",
@@ -145,9 +147,10 @@ def _find_installed(request: str) -> Plugin:
         raise UsageError(f"{name} is built in and always loaded. Remove it from the list.")
     mine = [plugin for plugin in plugins if plugin.name == name]
     if not mine:
+        near = did_you_mean(name, {plugin.name for plugin in plugins}, none=NONE_INSTALLED)
         raise UsageError(
-            f"no installed plugin is called {name!r}.{did_you_mean(name, {plugin.name for plugin in plugins})} "
-            "Install the package that provides it, or give a file such as ./my_operator.py."
+            f"no installed plugin is called {name!r}.{near} Install the package that provides it, or give a file such as "
+            "./my_operator.py."
         )
     if len(mine) > 1:
         raise UsageError(provided_twice(mine))
@@ -182,6 +185,8 @@ def _check_pin(plugin: Plugin, pin: str | None) -> None:
 
 def _find_file(request: str, folder: Path) -> Plugin:
     file = (folder / request).resolve()
+    if os.path.isdir(file):
+        raise UsageError(f"{file} is a folder; expected a file of Python code.")
     if not os.path.isfile(file):
         others = [each.name for each in file.parent.glob("*.py") if each.is_file()]
         raise UsageError(f"no file {file}.{did_you_mean(file.name, others)}")

@@ -67,9 +67,8 @@ def plan(
     for control in controls:
         if not _applies(control, config):
             fitting = [each.name for each in controls_of(config)]
-            raise UsageError(
-                f"controls: {control.name} says nothing about this configuration.{did_you_mean(control.name, fitting)}"
-            )
+            near = did_you_mean(control.name, fitting, none="No control does.")
+            raise UsageError(f"controls: {control.name} says nothing about this configuration.{near}")
         with calling(f"control {control.name}"):
             overrides = list(control.overrides(config))
         made = derived(config, overrides, name=f"{config.name}-{control.name}", allow_env=allow_env)
