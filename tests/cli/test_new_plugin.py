@@ -160,6 +160,12 @@ REFUSED = {
     "kernels": "there is a module evoweights_kernels already",
     "lm": "there is a module evoweights_lm already",
     "mutation": "evoweights_classic has a component operator mutation",
+    "evoweights": "such as my-evoweights.",
+    "torch": "such as my-torch.",
+    "evoweights_kernels": "Give only 'kernels'",
+    "random": "there is a Python module random already",
+    "huggingface-hub": "there is a Python module huggingface_hub already, which a plugin of that name would be mistaken for. "
+    "Take another name, such as my-huggingface-hub.",
     "gene": "Gene would hide Gene of evoweights. Take another name",
 }
 
@@ -169,6 +175,12 @@ def test_a_name_that_cannot_be_used_is_refused_with_the_reason(name: str, evowei
     outcome = evoweights("plugins", "new", name)
     assert outcome.code == 2 and REFUSED[name] in outcome.err
     assert [each.name for each in Path().iterdir()] == ["small.yaml"]
+
+
+def test_a_folder_without_code_takes_no_name(evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    Path("drift").mkdir()
+    assert evoweights("plugins", "new", "drift").code == 0
 
 
 def test_what_is_there_is_never_written_over(evoweights: CommandLine) -> None:

@@ -8,6 +8,7 @@ import keyword
 import re
 import shutil
 import string
+import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -108,11 +109,24 @@ def _nearest(name: str) -> str:
 def _refuse_taken(values: Mapping[str, str], kind: str) -> None:
     """Raises: UsageError for a name under which a module, a plugin or a component exists."""
     module = values["module"]
+    if _is_module(module):
+        raise UsageError(
+            f"NAME: there is a Python module {module} already, which a plugin of that name would be mistaken for. Take another "
+            f"name, such as my-{values['dashed']}."
+        )
     if is_built_in(module) or importlib.util.find_spec(f"evoweights_{module}") is not None:
         raise UsageError(f"NAME: there is a module evoweights_{module} already. Take another name.")
     for entry in load_plugins(folder=Path()).catalog.entries(kind):
         if entry.name == module:
             raise UsageError(f"NAME: {entry.provider} has a component {kind} {module}. Take another name.")
+
+
+def _is_module(name: str) -> bool:
+    """Whether Python can import a module or package of this name; a folder without code is none."""
+    if name in sys.stdlib_module_names or name in sys.modules:
+        return True
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None
 
 
 def _rendered(values: Mapping[str, str], kind: str, licence: str) -> Iterator[tuple[str, str]]:
