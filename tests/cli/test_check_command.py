@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine
+from command_line import CommandLine, Outcome
 
 from evoweights.cli import conformance
 from evoweights.testing.report import Report, Result
+from put_on_path import put_on_path
 
 HEAD = """
 from dataclasses import dataclass
@@ -169,17 +170,91 @@ def test_an_unknown_plugin_is_answered_with_the_nearest(
     point = importlib.metadata.EntryPoint("mutations", "nowhere", "evoweights")
     found = importlib.metadata.EntryPoints([point])
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: found)
-    outcome = evoweights("plugins", "check", "mutation")
+    outcome = evoweights("plugins", "check", "mutationss")
     assert outcome.code == 2
-    assert outcome.err.startswith("error: no installed plugin is called 'mutation'. Did you mean 'mutations'?")
+    assert outcome.err.startswith("error: no installed plugin is called 'mutationss'. Did you mean 'mutations'?")
     plugin(HALVES, Halves="operator")
     outcome = evoweights("plugins", "check", "./mne.py")
     assert outcome.code == 2 and "error: no file" in outcome.err and "Did you mean 'mine.py'?" in outcome.err
 
 
+def test_a_plugin_that_was_made_and_not_installed_is_said_to_be(
+    evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert evoweights("plugins", "new", "drift-off").code == 0
+    folder = Path("evoweights-drift-off").absolute()
+    install = "pip install --editable './evoweights-drift-off[test]'"
+    said = f"drift_off is made, but not installed: {folder}. Install it with: {install}\n"
+    assert evoweights("plugins", "check", "drift_off") == Outcome(2, "", f"error: {said}")
+    outcome = evoweights("run", "evoweights-drift-off/drift_off.yaml")
+    assert outcome.code == 2 and outcome.err.endswith(f"plugins.0: {said}")
+    monkeypatch.chdir("/")
+    assert "pip install --editable" in evoweights("run", folder / "drift_off.yaml").err
+    assert "no installed plugin is called 'drift_off'" in evoweights("plugins", "check", "drift_off").err
+
+
+@pytest.mark.parametrize("below", ["", "/", "/evoweights_drift_off"])
+def test_a_folder_is_answered_with_the_commands_that_check_its_plugin(below: str, evoweights: CommandLine) -> None:
+    assert evoweights("plugins", "new", "drift-off").code == 0
+    outcome = evoweights("plugins", "check", f"evoweights-drift-off{below}")
+    place = f"evoweights-drift-off{below}".removesuffix("/")
+    assert outcome.code == 2 and outcome.err == (
+        f"error: {place} is a folder; a plugin is checked by its name, once it is installed:\n"
+        "  pip install --editable './evoweights-drift-off[test]'\n"
+        "  evoweights plugins check drift_off\n"
+    )
+
+
+def test_the_folder_of_a_plugin_that_is_installed_is_not_installed_again(
+    evoweights: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert evoweights("plugins", "new", "drift-off").code == 0
+    put_on_path(Path("evoweights-drift-off").absolute(), tmp_path / "site", monkeypatch)
+    outcome = evoweights("plugins", "check", "evoweights-drift-off")
+    assert outcome.code == 2 and "evoweights plugins check drift_off\n" in outcome.err and "pip" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    "project",
+    [None, "", "[project", "[project]\nname = 'x'", "project = 2", "[project]\nentry-points = {other = {a = 'b'}}"],
+)
+def test_a_folder_without_a_plugin_is_refused(project: str | None, evoweights: CommandLine) -> None:
+    Path("mine").mkdir()
+    if project is not None:
+        Path("mine/pyproject.toml").write_text(project)
+    outcome = evoweights("plugins", "check", "mine")
+    assert outcome.code == 2 and "error: mine is a folder without a plugin: no pyproject.toml there" in outcome.err
+
+
+def test_a_built_in_component_is_checked_by_its_name(evoweights: CommandLine) -> None:
+    outcome = evoweights("plugins", "check", "round_robin", "--profile", "quick")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.startswith(" ") and "round_robin: contract" in outcome.out
+    assert outcome.out.endswith("round_robin: 1 component checked, every rule that applies is kept.\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("psoo", "Did you mean pso, a component (operator) of evoweights_classic?"),
+        ("classics", "Did you mean classic, a built-in plugin?"),
+        ("dense", "control dense: there are no checks for components of kind control"),
+        (
+            "subspace",
+            "subspace is a component (perturbation) of evoweights_es and a component (space) of evoweights_evotorch.",
+        ),
+    ],
+)
+def test_a_name_that_is_no_plugins_is_looked_for_among_components(
+    name: str, said: str, evoweights: CommandLine
+) -> None:
+    outcome = evoweights("plugins", "check", name)
+    assert outcome.code == 2 and said in outcome.err and outcome.out == ""
+
+
 def test_a_plugin_that_comes_with_evoweights_can_be_checked(evoweights: CommandLine) -> None:
     outcome = evoweights("plugins", "check", "monitor")
-    assert outcome.code == 2 and "monitor adds nothing that can be checked by its name" in outcome.err
+    assert outcome.code == 2 and "monitor has nothing that can be checked by its name" in outcome.err
     assert "there are no checks for components of kind observer" in outcome.err
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evoweights.cli.checked import components_called
 from evoweights.cli.loading import load_torch
 from evoweights.cli.options import Json
 from evoweights.cli.output import say, say_json, say_rows
@@ -28,7 +28,11 @@ Reports = list[tuple["Found", "Report"]]
 
 def check(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="A plugin as in a configuration: an installed one, or ./file.py.")
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A plugin as in a configuration: an installed one, or ./file.py; or a built-in component, such as pso.",
+        ),
     ],
     profile: Annotated[
         Thoroughness, typer.Option(help="25, 100 or 2,000 cases a rule: about 1, 2 or 20 s an operator.")
@@ -53,7 +57,7 @@ def check(
     need_hypothesis()
     expected = _reasons(expect or [])
     load_torch()
-    found = _components(name, profile.value)
+    found = components_called(name, profile.value)
     reports = _checked(found, expected, is_shown=not json)
     if json:
         say_json(
@@ -80,24 +84,6 @@ def _reasons(expect: Iterable[str]) -> dict[str, str]:
         if rule in found:
             raise UsageError(f"--expect: {rule} is given twice.")
         found[rule] = reason
-    return found
-
-
-def _components(name: str, profile: str) -> "list[Found]":
-    """What the plugin adds, if any of it can be checked."""
-    from evoweights.plugins.sources import BUILT_IN
-    from evoweights.testing.plugin_kit import plugin_components
-
-    wanted = f"evoweights_{name}" if f"evoweights_{name}" in BUILT_IN else name
-    try:
-        found = plugin_components([wanted], folder=Path(), profile=profile)
-    except UsageError as error:
-        raise UsageError(str(error).removeprefix("plugins.0: ")) from error
-    if not found:
-        raise UsageError(f"{name} adds no component, so that there is nothing to check.")
-    if not any(each.checks for each in found):
-        reasons = "\n".join(f"  {each.entry.kind} {each.entry.name}: {each.unchecked}" for each in found)
-        raise UsageError(f"{name} adds nothing that can be checked by its name:\n{reasons}")
     return found
 
 

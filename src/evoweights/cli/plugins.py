@@ -124,17 +124,17 @@ def new(
     Needs no network. It has a component of the chosen kind that works, its test, a configuration that uses it, a README
     and a licence.
     """
+    from evoweights.plugins.distributions import install_command
     from evoweights.plugins.scaffold import make_distribution
 
     made = make_distribution(name, kind=kind.value, licence=licence.value, to=to)
     say(f"{made.folder} has a plugin with the {made.what}:")
     say_rows((str(each.relative_to(made.folder)),) for each in made.files)
-    source = f"{made.folder}[test]" if made.folder.is_absolute() else f"./{made.folder}[test]"
     check = [] if kind == Kind.OBSERVER else [(f"evoweights plugins check {made.plugin}",)]
     say("Next:")
     say_rows(
         [
-            (f"pip install --editable {shlex.quote(source)}",),
+            (install_command(made.folder),),
             (f"evoweights run {shlex.quote(str(made.folder / made.config))}",),
             *check,
             (f"python -m pytest {shlex.quote(str(made.folder))}",),

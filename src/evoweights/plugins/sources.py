@@ -20,11 +20,10 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from evoweights.errors import PluginError, UsageError, did_you_mean
+from evoweights.plugins.distributions import GROUP, install_command, made_in
 from evoweights.plugins.switches import why_disabled
 from evoweights.version import __version__
 
-GROUP = "evoweights"
-"""Entry points of this group are plugins."""
 NONE_INSTALLED = "No plugin is installed here besides the built-in ones."
 """The end of a message about a name, where there is no other to be meant."""
 
@@ -135,10 +134,10 @@ def find_plugin(request: str, *, folder: Path) -> Plugin:
     Raises:
         UsageError: not installed, disabled, not of the version asked for, no such file.
     """
-    return _find_file(request, folder) if is_local(request) else _find_installed(request)
+    return _find_file(request, folder) if is_local(request) else _find_installed(request, folder)
 
 
-def _find_installed(request: str) -> Plugin:
+def _find_installed(request: str, folder: Path) -> Plugin:
     match = _REQUEST.fullmatch(request.strip())
     if not match:
         raise UsageError(f"found {request!r}; expected a name, a name with a version such as name>=0.2, or a .py file.")
@@ -146,6 +145,10 @@ def _find_installed(request: str) -> Plugin:
     if is_built_in(name):
         raise UsageError(f"{name} is built in and always loaded. Remove it from the list.")
     mine = [plugin for plugin in plugins if plugin.name == name]
+    if not mine and (made := made_in(name, (Path(), folder))):
+        raise UsageError(
+            f"{name} is made, but not installed: {made.absolute()}. Install it with: {install_command(made)}"
+        )
     if not mine:
         near = did_you_mean(name, {plugin.name for plugin in plugins}, none=NONE_INSTALLED)
         raise UsageError(
