@@ -133,38 +133,47 @@ def build_model(
     Raises:
         DataError: the saved weights cannot be read.
     """
-    transformers = quiet_transformers()
-    if origin.pretrained and layers is None:
-        with explained(origin, "weights"):
-            model, report = transformers.AutoModelForCausalLM.from_pretrained(
-                origin.path,
-                config=copy.deepcopy(config),
-                revision=origin.revision or "main",
-                local_files_only=not origin.hub,
-                trust_remote_code=False,
-                use_safetensors=True,
-                attn_implementation=ATTENTION,
-                dtype=dtype,
-                output_loading_info=True,
-            )
-        # transformers fills missing tensors with random numbers and would only log it.
-        if missing := sorted(report["missing_keys"]):
-            raise DataError(
-                f"task.model: the weights of {origin.label!r} lack {len(missing)} tensors of the model, such as "
-                f"{missing[0]}. Fetch or save the folder again."
-            )
-    else:
-        with explained(origin, "architecture"):
-            model = transformers.AutoModelForCausalLM.from_config(
-                with_layers(config, layers),
-                attn_implementation=ATTENTION,
-                trust_remote_code=False,
-                dtype=torch.float32,
-            )
-        # Buffers such as rotary frequencies stay in float32, as they do in a model that is loaded.
-        for parameter in model.parameters():
-            parameter.data = parameter.data.to(dtype)
+    is_saved = origin.pretrained and layers is None
+    model = _saved(origin, config, dtype) if is_saved else _fresh(origin, config, layers, dtype)
     return model.train()
+
+
+def _saved(origin: Origin, config: "PretrainedConfig", dtype: torch.dtype) -> "PreTrainedModel":
+    transformers = quiet_transformers()
+    with explained(origin, "weights"):
+        model, report = transformers.AutoModelForCausalLM.from_pretrained(
+            origin.path,
+            config=copy.deepcopy(config),
+            revision=origin.revision or "main",
+            local_files_only=not origin.hub,
+            trust_remote_code=False,
+            use_safetensors=True,
+            attn_implementation=ATTENTION,
+            dtype=dtype,
+            output_loading_info=True,
+        )
+    # transformers fills missing tensors with random numbers and would only log it.
+    if missing := sorted(report["missing_keys"]):
+        raise DataError(
+            f"task.model: the weights of {origin.label!r} lack {len(missing)} tensors of the model, such as "
+            f"{missing[0]}. Fetch or save the folder again."
+        )
+    return model
+
+
+def _fresh(origin: Origin, config: "PretrainedConfig", layers: int | None, dtype: torch.dtype) -> "PreTrainedModel":
+    transformers = quiet_transformers()
+    with explained(origin, "architecture"):
+        model = transformers.AutoModelForCausalLM.from_config(
+            with_layers(config, layers),
+            attn_implementation=ATTENTION,
+            trust_remote_code=False,
+            dtype=torch.float32,
+        )
+    # Buffers such as rotary frequencies stay in float32, as they do in a model that is loaded.
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+    return model
 
 
 def open_tokenizer(origin: Origin) -> Vocabulary:

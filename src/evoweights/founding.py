@@ -67,6 +67,15 @@ def found(
         slots=collect_slots([*improvers, *operators]),
         mounted={WEIGHTS: mounted.own.weights, **mounted.own.slots},
     )
+    _first_weights(blueprint, mounted, population, noise)
+    mounted.compute_in_(compute or mounted.own.layout.dtype)
+    if device.type == "cuda" and population.home == "host":
+        mounted.swaps = SideSwaps(CudaSide(device), mounted.own.weights, mounted.own.slots)
+    return population, mounted
+
+
+def _first_weights(blueprint: Blueprint, mounted: Mounted, population: Population, noise: Noise) -> None:
+    """Initialise every individual, one after the other, in the live module; what all share is as the first one has it."""
     shared, piled = None, 0
     for row in range(blueprint.size):
         with seeded(noise.at("individual", row)), torch.no_grad():
@@ -84,10 +93,6 @@ def found(
         for slot in population.slots:
             if slot.role == "personal_best":
                 population.row(row, slot.name).copy_(mounted.own.weights)
-    mounted.compute_in_(compute or mounted.own.layout.dtype)
-    if device.type == "cuda" and population.home == "host":
-        mounted.swaps = SideSwaps(CudaSide(device), mounted.own.weights, mounted.own.slots)
-    return population, mounted
 
 
 def _check_operator(operator: PairOperator, layout: Layout) -> None:

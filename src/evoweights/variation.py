@@ -14,7 +14,7 @@ from evoweights.seeds import Noise
 from evoweights.varying.losses import RowLosses
 from evoweights.varying.named_tensors import rewrite_tensors_
 from evoweights.varying.plans import Named, Planned, groups, planned
-from evoweights.varying.sources import carry_optimizer_state_, parents_by_name, sources_of
+from evoweights.varying.sources import Before, carry_optimizer_state_, parents_by_name
 from evoweights_kernels import Call, KernelError, apply_
 
 
@@ -45,12 +45,9 @@ def vary(
     optimizer = [each.name for each in population.slots if each.role == "optimizer"]
     copied = optimizer if optimizer_state == "copy" else []
     for group, pairs in groups(plan):
-        origins = list(population.individuals)
-        snapshots: dict[int, dict[str, Tensor]] = {}
+        before = Before(population, pairs, (WEIGHTS, *copied))
         for index, pair in enumerate(pairs):
-            if pair.target not in snapshots and any(pair.target in each.parents for each in pairs[index + 1 :]):
-                snapshots[pair.target] = {n: population.row(pair.target, n).clone() for n in (WEIGHTS, *copied)}
-            sources = sources_of(population, pair, origins, snapshots)
+            sources = before.sources(index)
             weights = [each.tensor(WEIGHTS) for each in sources]
             parts = [group] if losses is None else [[each] for each in group]
             found = [] if losses is None else [losses.before(pair.target)]

@@ -24,17 +24,24 @@ class Source:
         return self.tensors[name] if name in self.tensors else self.population.row(self.row, name)
 
 
-def sources_of(
-    population: Population,
-    pair: Pair,
-    origins: Sequence[Individual],
-    snapshots: Mapping[int, Mapping[str, Tensor]],
-) -> list[Source]:
-    """The pair's parents; ``origins`` and ``snapshots`` are who was in each row and copies of what is overwritten."""
-    return [
-        Source(population, row, origins[row], snapshots.get(row, {}) if row != pair.target else {})
-        for row in pair.parents
-    ]
+class Before:
+    """The rows as they were before an operator's pairs; of one that a later pair reads, the tensors in ``names`` are copied."""
+
+    def __init__(self, population: Population, pairs: Sequence[Pair], names: Sequence[str]) -> None:
+        self._population, self._pairs, self._names = population, pairs, names
+        self._origins = list(population.individuals)
+        self._copies: dict[int, dict[str, Tensor]] = {}
+
+    def sources(self, index: int) -> list[Source]:
+        """The parents of a pair; each pair is asked for in its turn, before it is applied."""
+        pair, later = self._pairs[index], self._pairs[index + 1 :]
+        if pair.target not in self._copies and any(pair.target in each.parents for each in later):
+            rows = {name: self._population.row(pair.target, name) for name in self._names}
+            self._copies[pair.target] = {name: row.clone() for name, row in rows.items()}
+        return [
+            Source(self._population, row, self._origins[row], self._copies.get(row, {}) if row != pair.target else {})
+            for row in pair.parents
+        ]
 
 
 def parents_by_name(operator: GeneOperator, read: Sequence[str], parents: Sequence[Tensor]) -> dict[str, Tensor]:
