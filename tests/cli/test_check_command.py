@@ -241,7 +241,8 @@ def test_a_built_in_component_is_checked_by_its_name(evoweights: CommandLine) ->
         ("dense", "control dense: there are no checks for components of kind control"),
         (
             "subspace",
-            "subspace is a component (perturbation) of evoweights_es and a component (space) of evoweights_evotorch.",
+            "subspace is a component (perturbation) of evoweights_es and a component (space) of evoweights_evotorch. "
+            "Give the name of one of these plugins.\n",
         ),
     ],
 )
