@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 
 from evoweights.catalog import setting
 from evoweights.errors import UsageError
+from evoweights_es.chunk import Chunk
 from evoweights_es.member import Member, Place
 from evoweights_es.perturbation import Perturbation
 from evoweights_es.uncounted import counted_once
@@ -16,7 +17,6 @@ from evoweights_es.uncounted import counted_once
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from evoweights.genome import Segment
     from evoweights.homes.part import Part
     from evoweights.improvers import Subset
     from evoweights.mounted import Mounted
@@ -84,7 +84,7 @@ class Gaussian(Perturbation):
 
         def write(out: "Tensor", part: "Part", label: str, first: int, live: "Tensor | None") -> None:
             base = part.weights[first : first + len(out)]
-            self.add_(out, part, label, first, names, weights, place=place, base=base, live=live)
+            self.add_(out, label, first, names, weights, place=place, base=base, live=live)
 
         layers, modules = layers_of(mounted, self.segments), dict(mounted.module.named_modules())
         score = counted_once(mounted, subset.scores)
@@ -109,7 +109,6 @@ class Gaussian(Perturbation):
     def add_(
         self,
         out: "Tensor",
-        part: "Part",
         label: str,
         gene: int,
         names: Sequence[str],
@@ -120,10 +119,9 @@ class Gaussian(Perturbation):
         live: "Tensor | None" = None,
         rounding: int | None = None,
     ) -> None:
-        """Add weighted noise to ``out`` (or to ``base``, into it), whose first gene has the number ``gene`` in the part."""
+        """Add weighted noise to ``out`` (or to ``base``, into it), whose first gene has the number ``gene`` in its part."""
         from evoweights_kernels import TILE, add_weighted_noise_
 
-        del part  # unused: numbers of genes are all that noise depends on
         mask = None if self.density == 1.0 else (place.fixed.stream(f"{label}/mask"), self.density)
         add_weighted_noise_(
             out,
@@ -139,20 +137,10 @@ class Gaussian(Perturbation):
             backend=place.backend,
         )
 
-    def add_estimate_(
-        self,
-        out: "Tensor",
-        part: "Part",
-        label: str,
-        segment: "Segment",
-        first: int,
-        coefficients: Sequence[float],
-        *,
-        place: Place,
-    ) -> None:
-        """``out += sum_i coefficients[i] eps_i`` over the genes from ``first`` on, in one pass."""
+    def add_estimate_(self, out: "Tensor", chunk: Chunk, coefficients: Sequence[float], *, place: Place) -> None:
+        """``out += sum_i coefficients[i] eps_i`` over the genes of a chunk, in one pass."""
         names = [f"direction {number}" for number in range(len(coefficients))]
-        self.add_(out, part, label, segment.start + first, names, coefficients, place=place)
+        self.add_(out, chunk.label, chunk.gene, names, coefficients, place=place)
 
     def update_plain_(
         self, part: "Part", label: str, coefficients: Sequence[float], *, place: Place, rounding: int | None
@@ -160,7 +148,7 @@ class Gaussian(Perturbation):
         """``weights += sum_i coefficients[i] eps_i`` in one pass over the part."""
         names = [f"direction {number}" for number in range(len(coefficients))]
         live = part.layout.live(self.segments(part), device=part.weights.device)
-        self.add_(part.weights, part, label, 0, names, coefficients, place=place, live=live, rounding=rounding)
+        self.add_(part.weights, label, 0, names, coefficients, place=place, live=live, rounding=rounding)
 
     def dimension(self, mounted: "Mounted") -> int:
         """Genes that are perturbed."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from weakref import WeakKeyDictionary
 
 from evoweights.catalog import setting
+from evoweights_es.chunk import Chunk
 from evoweights_es.member import Member, Place
 from evoweights_es.perturbation import Perturbation
 from evoweights_es.uncounted import uncounted
@@ -101,29 +102,19 @@ class LowRank(Perturbation):
                 vectors[segment.name] = torch.addcmul(genes, noise, strength[:, None])
         return Changes(len(directions), matrices, vectors)
 
-    def add_estimate_(
-        self,
-        out: "Tensor",
-        part: "Part",
-        label: str,
-        segment: "Segment",
-        first: int,
-        coefficients: Sequence[float],
-        *,
-        place: Place,
-    ) -> None:
-        """``out += sum_i coefficients[i] eps_i`` over the genes from ``first`` on: one product of all directions and ranks."""
-        draws = self._draws(part, label, place)
+    def add_estimate_(self, out: "Tensor", chunk: Chunk, coefficients: Sequence[float], *, place: Place) -> None:
+        """``out += sum_i coefficients[i] eps_i`` over the genes of a chunk: one product of all directions and ranks."""
+        draws, segment = self._draws(chunk.part, chunk.label, place), chunk.segment
         if len(segment.shape) < 2:
-            draws.add_vector_(out, segment, first, coefficients)
+            draws.add_vector_(out, segment, chunk.first, coefficients)
             return
         if not any(coefficients):
             return  # adding zeros would change -0.0
         columns = segment.count // segment.shape[0]
-        top, bottom = first // columns, -(-(first + len(out)) // columns)
+        top, bottom = chunk.first // columns, -(-(chunk.first + chunk.count) // columns)
         block = out.new_zeros(bottom - top, columns)
         _add_products_(block, draws, segment, slice(top, bottom), coefficients)
-        out += block.view(-1)[first - top * columns :][: len(out)]
+        out += block.view(-1)[chunk.first - top * columns :][: chunk.count]
 
     def update_plain_(
         self, part: "Part", label: str, coefficients: Sequence[float], *, place: Place, rounding: int | None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from evoweights.catalog import setting
 from evoweights.errors import UsageError
+from evoweights_es.chunk import Chunk, add_, chunks
 from evoweights_es.member import Member, Place
 
 if TYPE_CHECKING:
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from evoweights.homes.part import Part
     from evoweights.improvers import Subset
     from evoweights.mounted import Mounted
-
-CHUNK = 1 << 20
-"""Genes of an estimate that are held at a time, in float32; a multiple of the tile."""
 
 
 @dataclass(frozen=True)
@@ -43,21 +41,8 @@ class Perturbation(ABC):
         """Losses of the members, float64 ``[members, items]``. No bit of a weight differs afterwards."""
 
     @abstractmethod
-    def add_estimate_(
-        self,
-        out: "Tensor",
-        part: "Part",
-        label: str,
-        segment: "Segment",
-        first: int,
-        coefficients: Sequence[float],
-        *,
-        place: Place,
-    ) -> None:
-        """``out += sum_i coefficients[i] eps_i`` over a segment's genes from ``first`` (a multiple of the tile) on.
-
-        ``out`` is float32 ``[genes]``. The sum is made in float32.
-        """
+    def add_estimate_(self, out: "Tensor", chunk: Chunk, coefficients: Sequence[float], *, place: Place) -> None:
+        """``out += sum_i coefficients[i] eps_i`` over the genes of a chunk. ``out`` is float32 ``[genes]``, and so is the sum."""
 
     def update_plain_(
         self, part: "Part", label: str, coefficients: Sequence[float], *, place: Place, rounding: int | None
@@ -66,15 +51,10 @@ class Perturbation(ABC):
 
         ``rounding`` is the stream that rounds bfloat16 weights; None rounds to nearest.
         """
-        import torch
-
-        from evoweights_es.updates import add_
-
-        for segment in self.segments(part):
-            for first in range(0, segment.count, CHUNK):
-                out = torch.zeros(min(CHUNK, segment.count - first), device=part.weights.device)
-                self.add_estimate_(out, part, label, segment, first, coefficients, place=place)
-                add_(part, segment, first, out, rounding=rounding, place=place)
+        for chunk in chunks(part, label, self.segments(part)):
+            estimate = chunk.zeros()
+            self.add_estimate_(estimate, chunk, coefficients, place=place)
+            add_(chunk, estimate, rounding=rounding, place=place)
 
     def genes(self, mounted: "Mounted") -> int:
         """Genes that noise changes: the d of how far a step moves."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from evoweights.catalog import setting
+from evoweights_es.chunk import Chunk
 from evoweights_es.gaussian import Gaussian
 from evoweights_es.member import Member, Place
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from evoweights.genome import Segment
     from evoweights.homes.part import Part
     from evoweights.improvers import Subset
     from evoweights.mounted import Mounted
@@ -45,20 +45,10 @@ class Subspace(Gaussian):
             found.append(self.score(mounted, subset, self._names, weights, place=within))
         return torch.stack(found)
 
-    def add_estimate_(
-        self,
-        out: "Tensor",
-        part: "Part",
-        label: str,
-        segment: "Segment",
-        first: int,
-        coefficients: Sequence[float],
-        *,
-        place: Place,
-    ) -> None:
-        """``out += sum_i coefficients[i] eps_i`` over the genes from ``first`` on."""
+    def add_estimate_(self, out: "Tensor", chunk: Chunk, coefficients: Sequence[float], *, place: Place) -> None:
+        """``out += sum_i coefficients[i] eps_i`` over the genes of a chunk."""
         weights = self._mixed(coefficients, place)
-        self.add_(out, part, label, segment.start + first, self._names, weights, place=_within(place))
+        self.add_(out, chunk.label, chunk.gene, self._names, weights, place=_within(place))
 
     def update_plain_(
         self, part: "Part", label: str, coefficients: Sequence[float], *, place: Place, rounding: int | None
@@ -66,9 +56,7 @@ class Subspace(Gaussian):
         """``weights += sum_i coefficients[i] eps_i`` in one pass over the part."""
         live = part.layout.live(self.segments(part), device=part.weights.device)
         weights = self._mixed(coefficients, place)
-        self.add_(
-            part.weights, part, label, 0, self._names, weights, place=_within(place), live=live, rounding=rounding
-        )
+        self.add_(part.weights, label, 0, self._names, weights, place=_within(place), live=live, rounding=rounding)
 
     def genes(self, mounted: "Mounted") -> int:
         """Genes that are perturbed."""

@@ -6,26 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from evoweights.catalog import setting
+from evoweights_es.chunk import Chunk, chunks, rewrite_
 from evoweights_es.member import Place
-from evoweights_es.perturbation import CHUNK, Perturbation
+from evoweights_es.perturbation import Perturbation
 from evoweights_kernels import Gene, GeneKernel, Scalar, State, gene_kernel, where
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from evoweights.genome import Segment
     from evoweights.homes.part import Part
     from evoweights.population import Slot
 
 VELOCITY, FIRST, SECOND = "es.velocity", "es.first_moment", "es.second_moment"
 STEPS = "es.steps"
 """Counter of the steps that a part has taken."""
-
-
-@gene_kernel
-def add(x: Gene, change: Gene) -> Gene:
-    """A change that is made elsewhere."""
-    return where(change == 0.0, x, x + change)  # adding a zero turns -0.0 into 0.0
 
 
 @gene_kernel
@@ -64,16 +58,29 @@ class Step:
     place: Place
     rounding: int | None
 
-    def chunks(self, *, sign: float = 1.0) -> "Iterator[tuple[Segment, int, Tensor]]":
-        """Segment, first gene and estimate (times ``sign``) of one chunk after the other, float32."""
-        import torch
+    def chunks(self) -> Iterator[Chunk]:
+        """What is perturbed of the part, one chunk after the other."""
+        return chunks(self.part, self.label, self.perturbation.segments(self.part))
 
+    def estimates(self, *, sign: float = 1.0) -> "Iterator[tuple[Chunk, Tensor]]":
+        """Every chunk with its estimate (times ``sign``), float32 ``[genes]``."""
         wanted = [sign * each for each in self.coefficients]
-        for segment in self.perturbation.segments(self.part):
-            for first in range(0, segment.count, CHUNK):
-                out = torch.zeros(min(CHUNK, segment.count - first), device=self.part.weights.device)
-                self.perturbation.add_estimate_(out, self.part, self.label, segment, first, wanted, place=self.place)
-                yield segment, first, out
+        for chunk in self.chunks():
+            out = chunk.zeros()
+            self.perturbation.add_estimate_(out, chunk, wanted, place=self.place)
+            yield chunk, out
+
+    def rewrite_(
+        self,
+        kernel: GeneKernel,
+        chunk: Chunk,
+        *,
+        own: "Mapping[str, Tensor] | None" = None,
+        given: "Mapping[str, Tensor] | None" = None,
+        scalars: Mapping[str, float],
+    ) -> None:
+        """Apply a kernel to a chunk; ``own`` are vectors of the part's size, ``given`` of the genes alone."""
+        rewrite_(kernel, chunk, own=own, given=given, scalars=scalars, rounding=self.rounding, place=self.place)
 
 
 @dataclass(frozen=True)
@@ -125,11 +132,9 @@ class Momentum(Update):
     def apply_(self, step: Step) -> None:
         """``v = momentum v + g``; ``theta += rate v``."""
         scalars = {"rate": step.rate, "momentum": self.momentum}
-        for segment, first, estimate in step.chunks():
-            own = {"velocity": step.part.slots[VELOCITY]}
-            rewrite_(
-                heavy_ball, step.part, segment, first, own, {"estimate": estimate}, scalars, step.rounding, step.place
-            )
+        own = {"velocity": step.part.slots[VELOCITY]}
+        for chunk, estimate in step.estimates():
+            step.rewrite_(heavy_ball, chunk, own=own, given={"estimate": estimate}, scalars=scalars)
 
 
 @dataclass(frozen=True)
@@ -158,38 +163,5 @@ class Adam(Update):
 
         scalars = adamw_scalars(step.rate, 0.0, self.beta1, self.beta2, self.epsilon, step.number)
         own = {"first_moment": step.part.slots[FIRST], "second_moment": step.part.slots[SECOND]}
-        for segment, first, descent in step.chunks(sign=-1.0):  # Adam goes down what it is given
-            given = {"gradient": descent}
-            rewrite_(bodies.adamw, step.part, segment, first, own, given, scalars, step.rounding, step.place)
-
-
-def rewrite_(
-    kernel: GeneKernel,
-    part: "Part",
-    segment: "Segment",
-    first: int,
-    own: "Mapping[str, Tensor]",
-    given: "Mapping[str, Tensor]",
-    scalars: Mapping[str, float],
-    rounding: int | None,
-    place: Place,
-    *,
-    count: int | None = None,
-) -> None:
-    """Apply a kernel to genes of a segment from ``first`` on: as many as ``given`` has, or ``count``.
-
-    ``own`` are vectors of the part's size, ``given`` of the genes alone.
-    """
-    from evoweights_kernels import TILE, Call, apply_
-
-    start = segment.start + first
-    genes = slice(start, start + (len(next(iter(given.values()))) if count is None else count))
-    tensors = {"x": part.weights[genes], **{name: each[genes] for name, each in own.items()}, **given}
-    streams = {} if rounding is None else {"rounding": rounding}
-    call = Call(kernel, tensors=tensors, scalars=dict(scalars), streams=streams)
-    apply_([call], seed=place.noise.seed, first_tile=start // TILE, backend=place.backend)
-
-
-def add_(part: "Part", segment: "Segment", first: int, change: "Tensor", *, rounding: int | None, place: Place) -> None:
-    """Add float32 changes to genes of a segment from ``first`` on."""
-    rewrite_(add, part, segment, first, {}, {"change": change}, {}, rounding, place)
+        for chunk, descent in step.estimates(sign=-1.0):  # Adam goes down what it is given
+            step.rewrite_(bodies.adamw, chunk, own=own, given={"gradient": descent}, scalars=scalars)

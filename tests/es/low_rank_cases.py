@@ -13,6 +13,7 @@ from evoweights.homes.part import mount_
 from evoweights.mounted import Mounted
 from evoweights.seeds import Noise, seeded
 from evoweights_es.changes import Changes
+from evoweights_es.chunk import Chunk
 from evoweights_es.low_rank import LowRank
 from evoweights_es.member import Member, Place
 
@@ -129,7 +130,7 @@ def epsilon(perturbation, part, label, segment, direction, *, place=PLACE):
     """The noise of a direction on a whole segment, as estimates use it."""
     out = torch.zeros(segment.count)
     one = [0.0] * direction + [1.0]
-    perturbation.add_estimate_(out, part, label, segment, 0, one, place=place)
+    perturbation.add_estimate_(out, Chunk(part, label, segment, 0, len(out)), one, place=place)
     return out.view(segment.shape)
 
 

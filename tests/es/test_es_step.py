@@ -15,6 +15,7 @@ from evoweights.runs import session
 from evoweights.runs.replay import replay
 from evoweights.seeds import Noise, seeded
 from evoweights.testing import population_digest
+from evoweights_es.chunk import Chunk
 from evoweights_es.es import EvolutionStrategy
 from evoweights_es.estimators import Antithetic, OneSided
 from evoweights_es.gaussian import Gaussian
@@ -186,7 +187,7 @@ def test_mezo_is_its_published_formula():
     strategy.step(found, Told(quadratic), moment(reports=reports))
     z = torch.zeros(200)
     place = type("Place", (), {"noise": moment().noise, "fixed": moment().fixed, "backend": "auto"})
-    Gaussian().add_estimate_(z, found.own, "own", found.own.layout.segments[0], 0, [1.0], place=place)
+    Gaussian().add_estimate_(z, Chunk(found.own, "own", found.own.layout.segments[0], 0, len(z)), [1.0], place=place)
     plus, minus = ((start + sign * 1e-3 * z).double().square().sum() / 2 for sign in (1, -1))
     expected = start - 1e-2 * float((plus - minus) / 2e-3) * z
     torch.testing.assert_close(found.own.weights[:200], expected, rtol=1e-4, atol=1e-5)

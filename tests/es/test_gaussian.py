@@ -12,6 +12,7 @@ from torch.nn import functional
 from evoweights.errors import UsageError
 from evoweights.seeds import Noise, seeded
 from evoweights_es import windows
+from evoweights_es.chunk import Chunk
 from evoweights_es.gaussian import Gaussian
 from evoweights_es.member import Member
 from evoweights_kernels import TILE, normals
@@ -53,7 +54,7 @@ def weights_of(model):
 def noise_of(perturbation, part, label, segment, member, *, at=None):
     out = torch.zeros(segment.count)
     coefficients = [0.0] * member.direction + [member.sign]
-    perturbation.add_estimate_(out, part, label, segment, 0, coefficients, place=at or place())
+    perturbation.add_estimate_(out, Chunk(part, label, segment, 0, len(out)), coefficients, place=at or place())
     return out
 
 
@@ -113,10 +114,12 @@ def test_an_estimate_in_chunks_is_the_estimate() -> None:
     found = mounted_on(nn.Linear(100, 60))
     segment, coefficients = found.own.layout.segments[0], [0.5, 0.0, -2.0]
     whole = torch.zeros(segment.count)
-    Gaussian().add_estimate_(whole, found.own, "own", segment, 0, coefficients, place=place())
+    Gaussian().add_estimate_(whole, Chunk(found.own, "own", segment, 0, len(whole)), coefficients, place=place())
     for first in (TILE, 3 * TILE):
         chunk = torch.zeros(min(2000, segment.count - first))
-        Gaussian().add_estimate_(chunk, found.own, "own", segment, first, coefficients, place=place())
+        Gaussian().add_estimate_(
+            chunk, Chunk(found.own, "own", segment, first, len(chunk)), coefficients, place=place()
+        )
         assert torch.equal(chunk, whole[first : first + len(chunk)])
 
 
@@ -133,7 +136,9 @@ def test_the_update_in_one_pass_is_that_by_estimates(settings, dtype) -> None:
     perturbation.update_plain_(first.own, "own", coefficients, place=place(), rounding=None)
     for segment in perturbation.segments(second.own):
         estimate = torch.zeros(segment.count)
-        perturbation.add_estimate_(estimate, second.own, "own", segment, 0, coefficients, place=place())
+        perturbation.add_estimate_(
+            estimate, Chunk(second.own, "own", segment, 0, len(estimate)), coefficients, place=place()
+        )
         view = segment.view(second.own.weights)
         view.copy_((view.flatten().float() + estimate).view(segment.shape))
     assert torch.equal(first.own.weights, second.own.weights)

@@ -8,6 +8,7 @@ from strategies_under_test import Told, Vector, cosine, linear, moment, mounted_
 
 from evoweights.seeds import Noise, seeded
 from evoweights_es import laws
+from evoweights_es.chunk import Chunk
 from evoweights_es.es import EvolutionStrategy
 from evoweights_es.estimators import Antithetic, OneSided
 from evoweights_es.gaussian import Gaussian
@@ -29,7 +30,7 @@ def estimate(estimator, shaping, count, *, seed=1, perturbation=None, sigma=1e-3
     coefficients = estimator.coefficients(shaping.weights(items, members).tolist(), members)
     out = torch.zeros(dimension)
     segment = found.own.layout.segments[0]
-    perturbation.add_estimate_(out, found.own, "own", segment, 0, coefficients, place=where)
+    perturbation.add_estimate_(out, Chunk(found.own, "own", segment, 0, len(out)), coefficients, place=where)
     return out, slope
 
 
@@ -46,10 +47,9 @@ def test_o1_in_a_subspace_the_dimension_is_its_size():
     subspace = Subspace(size=100)
     gradient, slope = estimate(OneSided(), ZScore(), 400, perturbation=subspace)
     axes = torch.zeros(100, DIMENSION)
-    found = mounted_on(Vector(DIMENSION))
     where = place(seed=1)
     for row, name in zip(axes, subspace._names, strict=True):
-        subspace.add_(row, found.own, "own", 0, [name], [1.0], place=type(where)(where.fixed, where.fixed, "auto"))
+        subspace.add_(row, "own", 0, [name], [1.0], place=type(where)(where.fixed, where.fixed, "auto"))
     projected = torch.linalg.lstsq(axes.T, slope[:, None]).solution
     inside = (axes.T @ projected).flatten()
     assert cosine(gradient, inside) == pytest.approx(laws.expected_cosine(400, 100), rel=0.15)

@@ -22,6 +22,7 @@ from torch import nn
 from evoweights.seeds import Noise
 from evoweights.testing.populations import bits
 from evoweights_es import low_rank
+from evoweights_es.chunk import Chunk
 from evoweights_es.low_rank import LowRank
 from evoweights_es.member import Member, Place
 from evoweights_kernels import TILE, normals
@@ -160,7 +161,7 @@ def test_an_estimate_is_the_weighted_sum_of_the_noise_over_any_range(data, rank,
     out = start.clone()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(low_rank, "FACTORS", at_once)
-        perturbation.add_estimate_(out, part, label, segment, first, coefficients, place=PLACE)
+        perturbation.add_estimate_(out, Chunk(part, label, segment, first, len(out)), coefficients, place=PLACE)
     right = start.double()
     for number, each in enumerate(coefficients):
         noise = epsilon(perturbation, part, label, segment, number).flatten()[first : first + genes]
@@ -196,7 +197,9 @@ def test_an_update_adds_the_estimate_and_touches_nothing_else(dtype: torch.dtype
         perturbation.update_plain_(part, label, coefficients, place=PLACE, rounding=None)
         for segment in perturbation.segments(part):
             estimate = torch.zeros(segment.count)
-            perturbation.add_estimate_(estimate, part, label, segment, 0, coefficients, place=PLACE)
+            perturbation.add_estimate_(
+                estimate, Chunk(part, label, segment, 0, len(estimate)), coefficients, place=PLACE
+            )
             right = (segment.view(before).flatten().float() + estimate).to(dtype)
             tolerance = {"rtol": 0.0, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 0.008, "atol": 1e-6}
             torch.testing.assert_close(segment.view(part.weights).flatten(), right, **tolerance)
@@ -239,7 +242,9 @@ def _cosine(perturbation, individual, subset, count, place):
     subset.losses().mean().backward()
     for part, label, segment in _segments(perturbation, individual):
         out = torch.zeros(segment.count)
-        perturbation.add_estimate_(out, part, label, segment, 0, (weights / count).tolist(), place=place)
+        perturbation.add_estimate_(
+            out, Chunk(part, label, segment, 0, len(out)), (weights / count).tolist(), place=place
+        )
         estimate.append(out)
         gradient.append(segment.view(part.gradient).flatten())
     return -float(nn.functional.cosine_similarity(torch.cat(estimate), torch.cat(gradient), dim=0))

@@ -14,6 +14,7 @@ from torch.nn import functional
 from evoweights.errors import UsageError
 from evoweights.seeds import Noise, seeded
 from evoweights_es import windows
+from evoweights_es.chunk import Chunk
 from evoweights_es.gaussian import Gaussian
 from evoweights_es.member import Member
 from evoweights_es.subspace import Subspace
@@ -89,7 +90,9 @@ def explicit(make, losses, perturbation, member, *, dtype=torch.float32, shared=
             for segment in perturbation.segments(part):
                 noise = torch.zeros(segment.count)
                 coefficients = [0.0] * member.direction + [member.sign * SIGMA]
-                perturbation.add_estimate_(noise, part, label, segment, 0, coefficients, place=place())
+                perturbation.add_estimate_(
+                    noise, Chunk(part, label, segment, 0, len(noise)), coefficients, place=place()
+                )
                 segment.view(part.weights).copy_(
                     (segment.view(part.weights).flatten().float() + noise).view(segment.shape)
                 )
@@ -153,7 +156,7 @@ def test_shared_and_own_parts_are_both_perturbed_and_by_different_noise():
     for label, part in (("own", found.own), ("shared", found.shared)):
         noises.append(torch.zeros(1600))
         segment = part.layout.segments[0]
-        perturbation.add_estimate_(noises[-1], part, label, segment, 0, [1.0], place=place())
+        perturbation.add_estimate_(noises[-1], Chunk(part, label, segment, 0, len(noises[-1])), [1.0], place=place())
     assert abs(float(torch.corrcoef(torch.stack(noises))[0, 1])) < 5 / 1600**0.5
 
 
@@ -164,7 +167,7 @@ def test_tensors_of_one_shape_get_noise_of_their_own():
     segments = [each for each in found.own.layout.segments if each.name in names]
     noises = [torch.zeros(each.count) for each in segments]
     for out, segment in zip(noises, segments, strict=True):
-        Gaussian().add_estimate_(out, found.own, "own", segment, 0, [1.0], place=place())
+        Gaussian().add_estimate_(out, Chunk(found.own, "own", segment, 0, len(out)), [1.0], place=place())
     assert abs(float(torch.corrcoef(torch.stack(noises))[0, 1])) < 5 / len(noises[0]) ** 0.5
 
 

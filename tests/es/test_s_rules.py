@@ -8,6 +8,7 @@ from strategies_under_test import Told, genes, moment, mounted_on
 
 from engine_runs import config_in
 from evoweights.seeds import Noise, seeded
+from evoweights_es.chunk import Chunk
 from evoweights_es.estimators import Antithetic
 from evoweights_es.member import Place
 from evoweights_es.presets import ALL
@@ -141,7 +142,9 @@ def test_s06_the_noise_of_the_update_is_the_noise_that_was_scored(strategy_of, n
         for segment in segments:
             noise = torch.zeros(segment.count)
             chosen = [0.0] * member.direction + [1.0]
-            strategy.perturbation.add_estimate_(noise, found.own, "own", segment, 0, chosen, place=where)
+            strategy.perturbation.add_estimate_(
+                noise, Chunk(found.own, "own", segment, 0, len(noise)), chosen, place=where
+            )
             expected += float(noise.double() @ feed.slopes[segment.name].flatten())
         assert (score - centre) / (member.sign * sigma) == pytest.approx(expected, rel=1e-3, abs=1e-3)
 

@@ -8,7 +8,8 @@ from strategies_under_test import Told, Vector, genes, moment, mounted_on, place
 from torch import nn
 
 from evoweights.seeds import Noise, seeded
-from evoweights_es import decay, perturbation, updates
+from evoweights_es import chunk, decay, perturbation
+from evoweights_es.chunk import Chunk
 from evoweights_es.decay import ANCHOR
 from evoweights_es.es import EvolutionStrategy
 from evoweights_es.gaussian import Gaussian
@@ -28,9 +29,8 @@ def estimate_of(found, number, noise=None):
     """``sum_i c_i eps_i`` of a step."""
     out = torch.zeros(found.own.layout.size)
     segment = found.own.layout.segments[0]
-    (noise or Gaussian()).add_estimate_(
-        out[: segment.count], found.own, "own", segment, 0, COEFFICIENTS, place=place(number)
-    )
+    whole = Chunk(found.own, "own", segment, 0, segment.count)
+    (noise or Gaussian()).add_estimate_(out[: segment.count], whole, COEFFICIENTS, place=place(number))
     return out
 
 
@@ -79,7 +79,7 @@ def test_estimates_are_made_a_chunk_at_a_time_and_the_size_of_chunks_changes_no_
         make(self, out, *args, **kwargs)
 
     monkeypatch.setattr(Gaussian, "add_estimate_", watched)
-    monkeypatch.setattr(updates, "CHUNK", 1024)
+    monkeypatch.setattr(chunk, "CHUNK", 1024)
     found = mounted_on(Vector(COUNT), slots=update.slots)
     for number in range(1, 6):
         update.apply_(step_of(found, number))
@@ -172,7 +172,7 @@ def test_bfloat16_weights_move_by_steps_far_below_their_precision_on_average(upd
 class _Ones(Gaussian):
     """Noise that is 1 everywhere, so that an estimate is known."""
 
-    def add_estimate_(self, out, part, label, segment, first, coefficients, *, place):
+    def add_estimate_(self, out, chunk, coefficients, *, place):
         out += sum(coefficients)
 
     def update_plain_(self, part, label, coefficients, *, place, rounding):
