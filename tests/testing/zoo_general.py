@@ -98,7 +98,8 @@ class CountsItsUses(Kernel):
     uses: ClassVar = itertools.count(1)
 
     def scalars(self):
-        return {"pull": 1.0 / next(self.uses)}
+        # Steps of the golden ratio: however often it was used before, no two of the next uses are alike.
+        return {"pull": 0.1 + 0.8 * (next(self.uses) * 0.6180339887 % 1)}
 
 
 class FixedSeed(Plain):
@@ -276,7 +277,7 @@ USES = itertools.count(1)
 
 @gene_kernel
 def counted(x: Gene, leader: Gene):
-    return x + float(next(USES))
+    return x + float(next(USES) % 1000)  # small beside no gene for long
 
 
 class TracedOnce(Kernel):
@@ -365,7 +366,7 @@ class Hoards(Plain):
     """Keeps what it made, for a history that nobody reads."""
 
     traits = Traits(stochastic=False, memory_factor=1.0)
-    history: ClassVar = collections.deque(maxlen=100)
+    history: ClassVar = collections.deque(maxlen=2000)
 
     def rewrite(self, target, source, noise):
         made = {name: each * 0.5 for name, each in target.items()}
@@ -377,7 +378,7 @@ class HoardsArrays(Plain):
     """Keeps numpy copies of its parents, which torch knows nothing of."""
 
     traits = Traits(stochastic=False, memory_factor=3.0)
-    history: ClassVar = collections.deque(maxlen=100)
+    history: ClassVar = collections.deque(maxlen=2000)
 
     def rewrite(self, target, source, noise):
         self.history.append([each.float().numpy() + 1.0 for each in source.values()])

@@ -24,10 +24,12 @@ def draw_elsewhere() -> None:
 def unchanged_world() -> Iterator[None]:
     """Raise if what is done meanwhile draws from a global generator, or changes a setting of torch, numpy or the process."""
     draw_elsewhere()  # or one that always seeds alike would leave all as it was
-    before = _world()
+    before, threads = _world(), {*threading.enumerate()}
     yield
     after = _world()
     changed = [name for name, was in before.items() if was != after[name]]
+    # Threads of others may end meanwhile.
+    changed += [f"a new thread ({each.name})" for each in threading.enumerate() if each not in threads]
     assert not changed, f"not left as it was: {', '.join(changed)}"
 
 
@@ -46,5 +48,4 @@ def _world() -> dict[str, object]:
         "the working directory": os.getcwd(),
         "environment variables": dict(os.environ),
         "filters of warnings": list(warnings.filters),
-        "the number of threads": threading.active_count(),
     }
