@@ -17,7 +17,7 @@ from evoweights.errors import CheckpointError, ResourceError
 from evoweights.storage import durable
 from evoweights.storage.checkpoints import CheckpointStore
 from evoweights.storage.manifest import MANIFEST
-from evoweights.testing.faults import Moment, faulty_disk, flip_bit
+from evoweights.testing.faults import DiskCall, faulty_disk, flip_bit
 
 FILES = ("individuals/0000.safetensors", "individuals/0001.safetensors", "state.json", MANIFEST)
 
@@ -263,7 +263,7 @@ def test_a_flipped_bit_after_a_save_that_failed_with_its_name_given_does_not_spo
     store = CheckpointStore(tmp_path)
     for step in (1, 2):
         save(store, step)
-    with faulty_disk(fail_at=Moment("rename", "*/.staging-*", after=True)), pytest.raises(ResourceError):
+    with faulty_disk(fail_at=DiskCall("rename", "*/.staging-*", after=True)), pytest.raises(ResourceError):
         save(store, 3)
     save(store, 4)
     flip_bit(tmp_path / "step-000000004" / "individuals" / "0001.safetensors", -1)

@@ -23,9 +23,9 @@ from evoweights.testing.faults import (
     BEFORE_RENAME,
     IN_TENSORS,
     MOMENTS,
+    DiskCall,
     Fault,
     FaultyDisk,
-    Moment,
     PowerCut,
     cut_file,
     failing,
@@ -204,7 +204,7 @@ def test_a_file_is_lost_in_a_way_that_there_is(tmp_path):
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_power_cut_at_a_moment_of_a_save_leaves_the_checkpoint_that_it_says(run_engine, tmp_path, moment):
     whole = run_engine({"name": "whole"})
-    with pytest.raises(PowerCut), faulty_disk(cut_at=Moment(moment.call, moment.path, 2, moment.after)) as disk:
+    with pytest.raises(PowerCut), faulty_disk(cut_at=DiskCall(moment.call, moment.path, 2, moment.after)) as disk:
         run_engine({"name": "cut"})
     found = CheckpointStore(tmp_path / "runs" / "cut" / "checkpoints").latest()
     # The first write of tensors is torn into several: the second one may still be in the first checkpoint.
@@ -217,7 +217,7 @@ def test_a_power_cut_at_a_moment_of_a_save_leaves_the_checkpoint_that_it_says(ru
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO])
 def test_a_full_disk_costs_one_checkpoint(run_engine, code):
     whole = run_engine({"name": "whole"})
-    with faulty_disk(fail_at=Moment("write", "*/checkpoints/*", number=3), error=code, torn=True):
+    with faulty_disk(fail_at=DiskCall("write", "*/checkpoints/*", number=3), error=code, torn=True):
         result = run_engine({"name": "full"})
     assert "checkpoint failed (1 in a row)" in (result.folder / "log.txt").read_text()
     assert population_digest(result.folder) == population_digest(whole.folder)
@@ -247,7 +247,7 @@ def test_faults_of_a_disk_end_with_their_block(tmp_path):
 def test_a_moment_is_a_call_of_that_name_on_that_path_so_often(tmp_path):
     from evoweights.storage import durable
 
-    with faulty_disk(fail_at=Moment("write", "*/.tmp-b-*", number=2)):
+    with faulty_disk(fail_at=DiskCall("write", "*/.tmp-b-*", number=2)):
         for name in ("a", "b"):
             durable.write_text(tmp_path / name, "first")
         durable.write_text(tmp_path / "a", "second")

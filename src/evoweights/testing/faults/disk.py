@@ -27,7 +27,7 @@ class PowerCut(BaseException):
 
 
 @dataclass(frozen=True)
-class Moment:
+class DiskCall:
     """A call to the disk, by what it does and where: the ``number``-th, from 1, of those called ``call`` on a matching path.
 
     ``call`` is one of ``CHANGES``, or empty for any. ``path`` is a glob of the whole path, in which ``*`` also matches ``/``;
@@ -45,13 +45,13 @@ class Moment:
 
 
 _STAGED = "*/checkpoints/.staging-*"
-IN_TENSORS = Moment("write", f"{_STAGED}.safetensors")
+IN_TENSORS = DiskCall("write", f"{_STAGED}.safetensors")
 """While the first tensors of a checkpoint are written."""
-BEFORE_MANIFEST = Moment("open", f"{_STAGED}/MANIFEST.json")
+BEFORE_MANIFEST = DiskCall("open", f"{_STAGED}/MANIFEST.json")
 """When all of a checkpoint but its manifest is written."""
-BEFORE_RENAME = Moment("rename", _STAGED)
+BEFORE_RENAME = DiskCall("rename", _STAGED)
 """When a checkpoint is complete but for its name."""
-AFTER_RENAME = Moment("rename", _STAGED, after=True)
+AFTER_RENAME = DiskCall("rename", _STAGED, after=True)
 """When a checkpoint has its name, and the oldest is not yet dropped."""
 MOMENTS = (IN_TENSORS, BEFORE_MANIFEST, BEFORE_RENAME, AFTER_RENAME)
 """The moments of a save, in their order: after the last the new checkpoint is there, after the others the one before."""
@@ -61,7 +61,7 @@ class FaultyDisk:
     """Every call that can change the disk, counted; from ``cut_at`` on none is carried out, and each raises :class:`PowerCut`.
 
     ``fail_at`` raises an OSError with ``error`` at that one call only. Both are a number that counts all calls from 0, or a
-    :class:`Moment`. ``torn`` carries out half of a write that is cut off or fails. ``calls`` are the calls so far with their
+    :class:`DiskCall`. ``torn`` carries out half of a write that is cut off or fails. ``calls`` are the calls so far with their
     arguments, ``done`` those that were carried out, by name and path. ``unsynced`` holds the inodes whose content is not on
     the disk (see :func:`lose`); with ``lies`` fsync changes nothing about that. The real fsync is not called, which would
     make tests slow and not stricter.
@@ -70,8 +70,8 @@ class FaultyDisk:
     def __init__(
         self,
         *,
-        cut_at: int | Moment | None = None,
-        fail_at: int | Moment | None = None,
+        cut_at: int | DiskCall | None = None,
+        fail_at: int | DiskCall | None = None,
         error: int = errno.ENOSPC,
         torn: bool = False,
         lies: bool = False,
@@ -82,13 +82,13 @@ class FaultyDisk:
         self.unsynced: set[int] = set()
         self._paths: dict[int, str] = {}
         self._is_off = False
-        self._matched: dict[Moment, int] = {}
+        self._matched: dict[DiskCall, int] = {}
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(os, name)
         return self._guarded(name, real) if name in CHANGES else real
 
-    def carried_out(self, moment: Moment) -> bool:
+    def carried_out(self, moment: DiskCall) -> bool:
         """Whether such a call was made and carried out, as often as the moment's number says."""
         return sum(moment.matches(call, path) for call, path in self.done) >= moment.number
 
@@ -117,8 +117,8 @@ class FaultyDisk:
 
         return call
 
-    def _is_now(self, when: int | Moment | None, name: str, path: str) -> bool:
-        if isinstance(when, Moment):
+    def _is_now(self, when: int | DiskCall | None, name: str, path: str) -> bool:
+        if isinstance(when, DiskCall):
             if not when.matches(name, path):
                 return False
             self._matched[when] = self._matched.get(when, 0) + 1
@@ -141,8 +141,8 @@ class FaultyDisk:
         return real(*arguments, **options)
 
 
-def _comes_after(when: int | Moment | None) -> bool:
-    return isinstance(when, Moment) and when.after
+def _comes_after(when: int | DiskCall | None) -> bool:
+    return isinstance(when, DiskCall) and when.after
 
 
 @contextmanager
@@ -158,8 +158,8 @@ def inserted(disk: Any) -> Iterator[None]:
 @contextmanager
 def faulty_disk(
     *,
-    cut_at: int | Moment | None = None,
-    fail_at: int | Moment | None = None,
+    cut_at: int | DiskCall | None = None,
+    fail_at: int | DiskCall | None = None,
     error: int = errno.ENOSPC,
     torn: bool = False,
     lies: bool = False,
