@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from evoweights.catalog import setting
-from evoweights.errors import PluginError
+from evoweights.errors import PluginError, did_you_mean
 from evoweights.seeds import Noise
 from evoweights.traits import Traits
 from evoweights_kernels import GeneKernel
@@ -176,6 +176,7 @@ class GeneOperator(PairOperator, ABC):
             raise PluginError(
                 f"operator {self.name}: kernel {self.kernel.name} takes {', '.join(missing)}, which is no setting of it. "
                 "Add a setting of that name (of a class with @dataclass(frozen=True)), or override scalars()."
+                f"{did_you_mean(missing[0], own - {field.name for field in fields(PairOperator)})}"
             )
         return {name: float(getattr(self, name)) for name in wanted}
 

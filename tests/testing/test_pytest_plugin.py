@@ -43,6 +43,20 @@ def test_a_plugin_is_checked_by_rule_and_name(tmp_path, body):
     assert done.returncode == (0 if is_sound else 1), done.stdout + done.stderr
     assert "does not claim copies" in done.stdout
     assert ("evoweights::EW-G14[pull]" in done.stdout) == (not is_sound)
+    if is_sound:
+        return
+    assert (
+        "EW-G14 of pull: infinity from moderate genes\nRule: moderate genes stay finite; extreme ones never"
+        in done.stdout
+    )
+    assert f"In:   {tmp_path / 'pull.py'}:9\nFor:  cpu, " in done.stdout
+    assert "def finite(" not in done.stdout and "hypothesis" not in done.stdout
+
+
+def test_the_whole_traceback_is_shown_to_those_who_ask_for_it(tmp_path):
+    body = "x + pull * (leader - x) * 1e38 * 1e38"
+    done = conformance(tmp_path, body, "--evoweights-conformance", "--tb=long", "-k", "EW-G14")
+    assert "def finite(" in done.stdout and "AssertionError: infinity from moderate genes" in done.stdout
 
 
 def test_a_plugin_that_is_not_there_is_said_to_be(tmp_path):
@@ -71,8 +85,11 @@ def test_of_the_installed_plugins_a_broken_or_disabled_one_does_not_keep_the_oth
     assert done.returncode == 1, done.stdout + done.stderr
     assert "1 failed" in done.stdout and "No module named 'no_such_module'" in done.stdout
     assert "evoweights::plugin[broken] - Failed" in done.stdout and "Traceback" not in done.stdout
-    lines = [line.partition(" ")[0] for line in done.stdout.splitlines() if line.endswith("evoweights::EW-G14[pull]")]
-    assert lines == ["PASSED", "PASSED"] and "[off]" not in done.stdout
+    lines = [line.partition("evoweights::")[::2] for line in done.stdout.splitlines() if "::EW-G14[" in line]
+    assert [(how.split()[0], rule) for how, rule in lines] == [
+        ("PASSED", f"EW-G14[{each}:pull]") for each in ("twin_a", "twin_b")
+    ]
+    assert "[off]" not in done.stdout
 
 
 def test_a_plugin_that_nothing_would_be_done_with_is_refused(tmp_path):

@@ -81,7 +81,7 @@ def test_a_fault_in_a_folder_that_is_called_like_hypothesis_is_found_there():
     )
     exec(code, namespace)
     report = check_selection(type("Mine", (Selects,), namespace)(), profile="quick", on_fail=None)
-    assert "Found: ValueError: odd (mine.py, line 2)" in report.failures[0].reason
+    assert any("Found: ValueError: odd (mine.py, line 2)" in each.reason for each in report.failures)
 
 
 class Pairs(Selects):

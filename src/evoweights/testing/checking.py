@@ -2,15 +2,12 @@
 
 import contextlib
 import time
-import traceback
 import unittest
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import hypothesis
 from hypothesis import given
 from hypothesis.errors import Flaky
 
@@ -20,16 +17,15 @@ from evoweights.testing.profiles import Profile, profile_of
 from evoweights.testing.report import EXPECTED, FAILED, PASSED, SKIPPED, UNEXPECTED, NonConforming, Report, Result
 from evoweights.testing.requirements import need_assertions
 from evoweights.testing.rules import Rule
-
-_HYPOTHESIS = Path(hypothesis.__file__).parent
-"""Frames in here are no place where a rule is broken."""
+from evoweights.testing.telling import forget_hypothesis_, told_of
 
 
 @dataclass(frozen=True)
 class Check:
     """One rule to be checked of one component; called, it raises where the rule is broken.
 
-    ``cases`` is what the rule is tried on: the arguments after the component.
+    ``cases`` is what the rule is tried on: the arguments after the component. ``refused`` is the rule that says why the
+    component cannot be tried on any other, if it cannot.
     """
 
     rule: Rule
@@ -37,6 +33,7 @@ class Check:
     label: str
     cases: Cases
     profile: Profile
+    refused: str = ""
 
     @property
     def id(self) -> str:
@@ -45,6 +42,8 @@ class Check:
 
     def skipped(self) -> str:
         """Why the rule does not apply to the component; empty if it does."""
+        if self.refused not in ("", self.rule.id):
+            return f"cannot be tried before EW-{self.refused} is kept"
         return self.rule.applies(self.component)
 
     def __call__(self) -> None:
@@ -55,6 +54,7 @@ class Check:
             AssertionError: the rule is broken.
             UsageError: assertions are switched off.
         """
+        __tracebackhide__ = True
         need_assertions()
         if reason := self.skipped():
             raise unittest.SkipTest(reason)
@@ -73,6 +73,7 @@ class Check:
             raise unittest.SkipTest(f"it refuses what the rule is tried on: {refused[0]}")
 
     def _try(self, case: Case) -> None:
+        __tracebackhide__ = True
         try:
             self.rule(self.component, *case)
         except Exception as error:
@@ -81,6 +82,7 @@ class Check:
 
     def _find_smaller(self) -> None:
         """Raise for the smallest case that breaks the rule; do nothing if it is not broken every time."""
+        __tracebackhide__ = True
 
         @self.profile.settings(self.rule.most)
         @given(case=self.cases.strategy)
@@ -93,6 +95,7 @@ class Check:
         except Flaky:
             return
         except Exception as error:
+            forget_hypothesis_(error)
             raise error from None
 
     def result(self, expected: str = "") -> tuple[Result, BaseException | None]:
@@ -109,21 +112,9 @@ class Check:
                 raise
         seconds = time.process_time() - began
         status = (EXPECTED if expected else FAILED) if raised else (UNEXPECTED if expected else PASSED)
-        told = f"{self.rule.text} {_shown(raised)}" if raised else ""
+        told = f"{self.rule.text} {told_of(raised, self.component).text}" if raised else ""
         reason = expected if expected else told
         return Result(self.id, self.rule.text, status, reason, round(seconds, 4)), raised
-
-
-def _shown(error: BaseException) -> str:
-    """What was raised and where, and the case it was raised for."""
-    frames = traceback.extract_tb(error.__traceback__)
-    at = [each for each in frames if not Path(each.filename).is_relative_to(_HYPOTHESIS)][-1]
-    said = (str(error).strip().split("\n")[0])[:300]
-    what = f"`{at.line}`" if isinstance(error, AssertionError) else type(error).__name__
-    case = next((note for note in getattr(error, "__notes__", []) if note.startswith("with ")), "")
-    return (
-        f"Found: {what}{': ' if said else ''}{said} ({at.filename.rpartition('/')[2]}, line {at.lineno}) {case}".strip()
-    )
 
 
 Callback = Callable[[Result], None]
@@ -180,8 +171,10 @@ def expected_by_rule(expected: Mapping[str, str] | None, checks: Sequence[Check]
     return found
 
 
-def checks_of(rules: Sequence[Rule], component: Any, label: str, cases: Cases, profile: str) -> Iterator[Check]:
-    """A check for every rule."""
+def checks_of(
+    rules: Sequence[Rule], component: Any, label: str, cases: Cases, profile: str, *, refused: str = ""
+) -> Iterator[Check]:
+    """A check for every rule; ``refused`` is as of ``Check``."""
     chosen = profile_of(profile)
     for each in rules:
-        yield Check(each, component, label, cases, chosen)
+        yield Check(each, component, label, cases, chosen, refused)

@@ -11,6 +11,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from evoweights.errors import PluginError
 from evoweights.genome import Layout
 from evoweights.operators import GeneOperator, Pair, PairOperator, TensorOperator
 from evoweights.population import BUFFER, WEIGHTS, Population, Slot
@@ -172,6 +173,16 @@ def bound(operator: GeneOperator, population: Population, draw: Draw, *, own: bo
     if not own:
         return call
     return Call(call.kernel, {name: each.clone() for name, each in call.tensors.items()}, call.scalars, call.streams)
+
+
+def why_unbound(operator: GeneOperator) -> str:
+    """Why its kernel cannot be launched on any genome, such as an argument that no setting is named like; empty if it can."""
+    draw = Draw(Layout(segments_of([("matrix", (1,))]), torch.float32), rows=2)
+    try:
+        bound(operator, settled(operator, draw), draw)
+    except PluginError as error:
+        return str(error)
+    return ""
 
 
 def genes(layout: Layout, tensor: Tensor) -> dict[str, Bits]:

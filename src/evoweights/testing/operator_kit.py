@@ -10,7 +10,8 @@ from evoweights.operators import GeneOperator, PairOperator
 from evoweights.testing.cases import Cases
 from evoweights.testing.checking import Callback, Check, checks_of, run_checks
 from evoweights.testing.checks import OPERATOR_RULES
-from evoweights.testing.grounds import draws, forget, label
+from evoweights.testing.checks.repeating import built
+from evoweights.testing.grounds import draws, forget, label, why_unbound
 from evoweights.testing.holding import held, rows_of
 from evoweights.testing.report import Report
 
@@ -35,7 +36,9 @@ def operator_checks(
     # A wide choice of layouts takes longer to draw than they take to be checked.
     where = backend or "cpu" if by_kernel else "reference"
     cases = _cases(where, shares, profile == "thorough", rows_of(operator), tuple(layouts))
-    yield from checks_of(OPERATOR_RULES, held(operator), label(operator), cases, profile)
+    there = held(operator)
+    refused = built.id if by_kernel and why_unbound(there) else ""
+    yield from checks_of(OPERATOR_RULES, there, label(operator), cases, profile, refused=refused)
 
 
 def check_operator(

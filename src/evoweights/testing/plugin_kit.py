@@ -1,5 +1,6 @@
 """The conformance kit for whole plugins: every component that one adds, made with its defaults."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,19 @@ def plugin_components(requests: Sequence[str], *, folder: Path, profile: str = "
     others = [each for each in requests if each not in BUILT_IN]
     entries = load_plugins(others, folder=folder).catalog.entries() if requests else ()
     return [_found(each, profile) for each in entries if each.provider in official or each.provider not in BUILT_IN]
+
+
+def told_apart(found: Sequence[Found]) -> list[str]:
+    """A name for each component that no other has: what its checks are labelled, with its plugin or its kind where it must be."""
+    labels = [each.checks[0].label if each.checks else each.entry.name for each in found]
+    told = []
+    for each, label in zip(found, labels, strict=True):
+        plugin, kind = each.entry.provider.partition(" ")[0], each.entry.kind
+        told.append((label, f"{plugin}:{label}", f"{kind}:{label}", f"{plugin}:{kind}:{label}"))
+    counts = [Counter(names) for names in zip(*told, strict=True)]
+    return [
+        next((name for name, count in zip(names, counts, strict=True) if count[name] == 1), names[-1]) for names in told
+    ]
 
 
 def enabled_plugins() -> list[str]:

@@ -6,17 +6,21 @@
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from _pytest._code.code import TerminalRepr
+
     from evoweights.plugins.loading import Plugins
     from evoweights.population import Population
     from evoweights.records import RunResult
     from evoweights.testing.checking import Check
     from evoweights.testing.faults import Fault
+    from evoweights.testing.plugin_kit import Found
     from evoweights.testing.tiny_runs import Configuration
 
 pytest.register_assert_rewrite(
@@ -68,6 +72,24 @@ class ConformanceItem(pytest.Item):
             pytest.skip(self.reason)
         self.check()
 
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> "str | TerminalRepr":
+        """What was found, of which rule, where and for what; with ``--tb=long`` or ``--full-trace`` the whole traceback."""
+        options = self.config.option
+        if self.check is None or options.tbstyle in ("long", "native") or options.fulltrace:
+            return super().repr_failure(excinfo, style)
+        from evoweights.testing.telling import told_of
+
+        told = told_of(excinfo.value, self.check.component)
+        text = (
+            f"{self.check.id} of {self.check.label}: {told.found}\nRule: {self.check.rule.text}\n"
+            f"In:   {told.file}:{told.line}\nFor:  {told.case.removeprefix('with ')}\n"
+            "The whole traceback: --tb=long"
+        )
+        try:
+            pytest.fail(text, pytrace=False)
+        except pytest.fail.Exception as short:
+            return super().repr_failure(pytest.ExceptionInfo.from_exception(short))
+
     def reportinfo(self) -> tuple[Any, int | None, str]:
         """Where a report puts it."""
         return self.path, None, self.name
@@ -88,32 +110,33 @@ class Conformance(pytest.Collector):
         requests: list[str] = self.config.option.evoweights_plugin
         try:
             need_hypothesis()
-            from evoweights.testing.plugin_kit import enabled_plugins
+            from evoweights.testing.plugin_kit import enabled_plugins, plugin_components
 
-            if requests:
-                yield from self._items(requests)
+            load = partial(
+                plugin_components,
+                folder=self.config.invocation_params.dir,
+                profile=self.config.option.evoweights_profile,
+            )
+            found = load(requests) if requests else []
             names = [] if requests else enabled_plugins()
         except EvoweightsError as error:
             raise pytest.UsageError(str(error)) from error
         for name in names:
             try:
-                yield from self._items([name])
+                found += load([name])
             except EvoweightsError as error:
                 yield ConformanceItem.from_parent(self, name=f"plugin[{name}]", wrong=str(error))
+        yield from self._items(found)
 
-    def _items(self, requests: Sequence[str]) -> list[ConformanceItem]:
-        from evoweights.testing.plugin_kit import plugin_components
+    def _items(self, found: "Sequence[Found]") -> "Iterator[ConformanceItem]":
+        from evoweights.testing.plugin_kit import told_apart
 
-        profile: str = self.config.option.evoweights_profile
-        items: list[ConformanceItem] = []
-        for found in plugin_components(requests, folder=self.config.invocation_params.dir, profile=profile):
-            if found.unchecked:
-                name = f"{found.entry.kind}[{found.entry.name}]"
-                items.append(ConformanceItem.from_parent(self, name=name, reason=found.unchecked))
-            for each in found.checks:
-                name, reason = f"{each.id}[{each.label}]", each.skipped()
-                items.append(ConformanceItem.from_parent(self, name=name, check=each, reason=reason))
-        return items
+        for each, name in zip(found, told_apart(found), strict=True):
+            if each.unchecked:
+                yield ConformanceItem.from_parent(self, name=f"{each.entry.kind}[{name}]", reason=each.unchecked)
+            for check in each.checks:
+                reason = check.skipped()
+                yield ConformanceItem.from_parent(self, name=f"{check.id}[{name}]", check=check, reason=reason)
 
 
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:

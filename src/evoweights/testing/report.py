@@ -18,6 +18,9 @@ EXPECTED, UNEXPECTED = "expected failure", "unexpected pass"
 STYLES = {PASSED: "green", FAILED: "bold red", SKIPPED: "dim", EXPECTED: "yellow", UNEXPECTED: "bold red"}
 """Every status of a result and how a table shows it."""
 
+CAUSES = ("EW-G22", "EW-G06", "EW-G02", "EW-G05", "EW-G04", "EW-G01")
+"""Rules whose breach brings others with it: one that cannot be launched, or that changes what all share, keeps few rules."""
+
 
 @dataclass(frozen=True)
 class Result:
@@ -41,8 +44,9 @@ class Report:
 
     @property
     def failures(self) -> tuple[Result, ...]:
-        """The rules that are broken, and those that were expected to be and are not."""
-        return tuple(each for each in self.results if each.status in (FAILED, UNEXPECTED))
+        """The rules that are broken, and those that were expected to be and are not; what may be the cause of others first."""
+        found = [each for each in self.results if each.status in (FAILED, UNEXPECTED)]
+        return tuple(sorted(found, key=lambda each: CAUSES.index(each.id) if each.id in CAUSES else len(CAUSES)))
 
     @property
     def is_conforming(self) -> bool:
@@ -60,12 +64,12 @@ class Report:
         return asdict(self) | {"is_conforming": self.is_conforming, "versions": versions}
 
     def table(self) -> Table:
-        """For rich: a line a rule."""
+        """For rich: a line a rule, first what is broken."""
         told = ", ".join(f"{self.count(each)} {each}" for each in STYLES if self.count(each))
         table = Table(title=f"{escape(self.component)}: contract {self.contract}, profile {self.profile}: {told}")
         for column in ("id", "status", "rule, or why not"):
             table.add_column(column, overflow="fold")
-        for each in self.results:
+        for each in (*self.failures, *(one for one in self.results if one not in self.failures)):
             status = f"[{STYLES[each.status]}]{each.status}"
             table.add_row(each.id, status, escape(each.reason or each.rule))
         return table

@@ -33,7 +33,8 @@ def form(operator: PairOperator, backend: str, draw: Draw) -> None:
     after = _seen(population)
     expect_same(after, before, "the form of a tensor changed")
     assert [population.row(row).data_ptr() for row in range(population.size)] == places, "the weights moved in memory"
-    assert all(each[6] is torch.Tensor and not each[7] and each[8] is None for each in after)
+    plain = all(each[6] is torch.Tensor and not each[7] and each[8] is None for each in after)
+    assert plain, "a result has a graph or is no plain tensor"
 
 
 @rule("G02", always)
@@ -92,7 +93,7 @@ def degenerate(operator: PairOperator, backend: str, draw: Draw) -> None:
         before = _seen(population)
         vary_(population, operator, seed=draw.seed, backend=backend)
         expect_same(_seen(population), before, "the form of a tensor changed")
-        assert bool(population.row(1).isfinite().all())
+        assert bool(population.row(1).isfinite().all()), "NaN or infinity from ordinary genes"
 
 
 @rule("G13", always, most=20)
