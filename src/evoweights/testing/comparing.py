@@ -70,8 +70,9 @@ def differences(
             here = (*where, f"{label} {index}")
             yield from differences(one, other, counted=within, layout=layout, where=here)
     else:
-        are_bits = isinstance(found, Bits) and isinstance(wanted, Bits)
-        how = _gene(found, wanted, layout) if are_bits else f"{_short(found)}, not {_short(wanted)}"
+        how = f"{_short(found)}, not {_short(wanted)}"
+        if isinstance(found, Bits) and isinstance(wanted, Bits):
+            how = _gene(found, wanted, layout)
         yield f"{', '.join(where)}: {how}" if where else how
 
 

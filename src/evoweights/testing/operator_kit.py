@@ -37,7 +37,7 @@ def operator_checks(
     where = backend or "cpu" if by_kernel else "reference"
     cases = _cases(where, shares, profile == "thorough", rows_of(operator), tuple(layouts))
     there = held(operator)
-    refused = built.id if by_kernel and why_unbound(there) else ""
+    refused = built.id if isinstance(there, GeneOperator) and why_unbound(there) else ""
     yield from checks_of(OPERATOR_RULES, there, label(operator), cases, profile, refused=refused)
 
 
