@@ -79,6 +79,24 @@ def test_an_argument_without_a_setting_is_one_message_with_the_nearest_setting()
     assert others == {"cannot be tried before EW-G22 is kept"}
 
 
+@gene_kernel
+def branching(x: Gene, leader: Gene, pull: Scalar):
+    return x + (leader > x) * pull
+
+
+class Mistaken(Kernel):
+    """Its body calculates with a condition."""
+
+    name: ClassVar[str] = "mistaken"
+    kernel = branching
+
+
+def test_a_mistake_in_a_kernels_body_is_one_message():
+    report = check_operator(Mistaken(), profile="quick", on_fail=None)
+    (broken,) = report.failures
+    assert broken.id == "EW-G22" and "a condition stands where a number is needed" in broken.reason
+
+
 @parametrize_operators([Misspelt()], profile="quick")
 def test_under_pytest_it_is_one_failure(check):
     with pytest.raises(PluginError, match="Did you mean 'strenght'"):

@@ -1,7 +1,6 @@
 """Runs the checks of one component: each rule on as many cases as the profile says, and a report of what was found."""
 
 import contextlib
-import time
 import unittest
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from hypothesis.errors import Flaky
 
 from evoweights.errors import UsageError, did_you_mean
 from evoweights.testing.cases import Case, Cases
+from evoweights.testing.compiling import measured
 from evoweights.testing.profiles import Profile, profile_of
 from evoweights.testing.report import EXPECTED, FAILED, PASSED, SKIPPED, UNEXPECTED, NonConforming, Report, Result
 from evoweights.testing.requirements import need_assertions
@@ -100,9 +100,10 @@ class Check:
 
     def result(self, expected: str = "") -> tuple[Result, BaseException | None]:
         """What became of it, and what it raised. ``expected`` is why it may fail, if it may."""
-        began, raised = time.process_time(), None
+        raised = None
         try:
-            self()
+            with measured(self.component) as spent:
+                self()
         except unittest.SkipTest as skip:
             return Result(self.id, self.rule.text, SKIPPED, str(skip)), None
         # Foreign code may raise anything: whatever it is, the rule is not kept. It is raised again by the caller.
@@ -110,11 +111,11 @@ class Check:
             raised = error
             if isinstance(error, MemoryError):
                 raise
-        seconds = time.process_time() - began
         status = (EXPECTED if expected else FAILED) if raised else (UNEXPECTED if expected else PASSED)
         told = f"{self.rule.text} {told_of(raised, self.component).text}" if raised else ""
         reason = expected if expected else told
-        return Result(self.id, self.rule.text, status, reason, round(seconds, 4)), raised
+        seconds, compiling = round(spent.seconds, 4), round(spent.compiling, 4)
+        return Result(self.id, self.rule.text, status, reason, seconds, compiling), raised
 
 
 Callback = Callable[[Result], None]

@@ -20,7 +20,7 @@ from evoweights.testing.comparing import Bits, bits
 from evoweights.testing.populations import CPU, vary_
 from evoweights.testing.strategies import DTYPES, SIZES, genes_from_table, layouts, seeds, segments_of
 from evoweights.variation import gene_call
-from evoweights_kernels import Call
+from evoweights_kernels import Call, KernelError, apply_
 
 STATE = (Slot("adamw.first_moment"), Slot("other.memory", "state"))
 """Slots of others, which are no operator's business."""
@@ -175,12 +175,13 @@ def bound(operator: GeneOperator, population: Population, draw: Draw, *, own: bo
     return Call(call.kernel, {name: each.clone() for name, each in call.tensors.items()}, call.scalars, call.streams)
 
 
-def why_unbound(operator: GeneOperator) -> str:
-    """Why its kernel cannot be launched on any genome, such as an argument that no setting is named like; empty if it can."""
+def why_not_launched(operator: GeneOperator) -> str:
+    """Why its kernel cannot be launched on any genome: a mistake in its body, or an argument that no setting is named like;
+    empty if it can."""
     draw = Draw(Layout(segments_of([("matrix", (1,))]), torch.float32), rows=2)
     try:
-        bound(operator, settled(operator, draw), draw)
-    except PluginError as error:
+        apply_([bound(operator, settled(operator, draw), draw)], seed=draw.seed, backend="reference")
+    except (PluginError, KernelError) as error:
         return str(error)
     return ""
 

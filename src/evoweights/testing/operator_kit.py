@@ -11,7 +11,7 @@ from evoweights.testing.cases import Cases
 from evoweights.testing.checking import Callback, Check, checks_of, run_checks
 from evoweights.testing.checks import OPERATOR_RULES
 from evoweights.testing.checks.repeating import built
-from evoweights.testing.grounds import draws, forget, label, why_unbound
+from evoweights.testing.grounds import draws, forget, label, why_not_launched
 from evoweights.testing.holding import held, rows_of
 from evoweights.testing.report import Report
 
@@ -37,7 +37,7 @@ def operator_checks(
     where = backend or "cpu" if by_kernel else "reference"
     cases = _cases(where, shares, profile == "thorough", rows_of(operator), tuple(layouts))
     there = held(operator)
-    refused = built.id if isinstance(there, GeneOperator) and why_unbound(there) else ""
+    refused = built.id if isinstance(there, GeneOperator) and why_not_launched(there) else ""
     yield from checks_of(OPERATOR_RULES, there, label(operator), cases, profile, refused=refused)
 
 

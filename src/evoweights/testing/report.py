@@ -24,13 +24,17 @@ CAUSES = ("EW-G22", "EW-G06", "EW-G02", "EW-G05", "EW-G04", "EW-G01")
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one rule, ``EW-G04``: its status, and why it was skipped or how it failed. ``seconds`` are the CPU's."""
+    """What became of one rule, ``EW-G04``: its status, and why it was skipped or how it failed.
+
+    ``seconds`` are the CPU's, without those for ``compiling`` kernels, which lie on the disk from then on.
+    """
 
     id: str
     rule: str
     status: str
     reason: str = ""
     seconds: float = 0.0
+    compiling: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,16 +61,31 @@ class Report:
         """How many rules have this status."""
         return sum(each.status == status for each in self.results)
 
+    @property
+    def seconds(self) -> float:
+        """CPU seconds of all checks, without compiling."""
+        return sum(each.seconds for each in self.results)
+
+    @property
+    def compiling(self) -> float:
+        """CPU seconds that kernels took to compile."""
+        return sum(each.compiling for each in self.results)
+
     def values(self) -> dict[str, Any]:
         """Everything as plain values, with the versions of what it ran on."""
         packages = ("evoweights", "torch", "numba", "triton", "hypothesis")
         versions = {name: found for name in packages if (found := _version(name))}
-        return asdict(self) | {"is_conforming": self.is_conforming, "versions": versions}
+        seconds = {"seconds": round(self.seconds, 2), "compiling": round(self.compiling, 2)}
+        return asdict(self) | seconds | {"is_conforming": self.is_conforming, "versions": versions}
 
     def table(self) -> Table:
         """For rich: a line a rule, first what is broken."""
         told = ", ".join(f"{self.count(each)} {each}" for each in STYLES if self.count(each))
-        table = Table(title=f"{escape(self.component)}: contract {self.contract}, profile {self.profile}: {told}")
+        spent = f"{self.seconds:.1f} s of CPU" + (
+            f" and {self.compiling:.1f} s to compile" if self.compiling > 0.05 else ""
+        )
+        title = f"{escape(self.component)}: contract {self.contract}, profile {self.profile}: {told}; {spent}"
+        table = Table(title=title)
         for column in ("id", "status", "rule, or why not"):
             table.add_column(column, overflow="fold")
         for each in (*self.failures, *(one for one in self.results if one not in self.failures)):

@@ -12,7 +12,7 @@ from evoweights.operators import GeneOperator, PairOperator
 from evoweights.storage.formats import from_json, tensor_chunks, to_json
 from evoweights.testing.checks.world import draw_elsewhere, unchanged_world
 from evoweights.testing.comparing import expect_same
-from evoweights.testing.grounds import Draw, is_random, outcome, settled, varied, why_unbound, with_settings
+from evoweights.testing.grounds import Draw, is_random, outcome, settled, varied, why_not_launched, with_settings
 from evoweights.testing.populations import contents, flat_layout, vary_
 from evoweights.testing.rules import Level, always, condition, named, rule, traits_of
 
@@ -112,7 +112,7 @@ def built(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G22: it can be registered, equals its like, cannot be changed, and its traits name settings that it has."""
     del backend, draw  # unused: nothing is computed
     registrable("operator", operator)
-    if isinstance(operator, GeneOperator) and (why := why_unbound(operator)):
+    if isinstance(operator, GeneOperator) and (why := why_not_launched(operator)):
         raise PluginError(why)
 
 
