@@ -17,6 +17,7 @@ from evoweights.operators import GeneOperator, Pair, PairOperator, TensorOperato
 from evoweights.population import BUFFER, WEIGHTS, Population, Slot
 from evoweights.seeds import Noise
 from evoweights.testing.comparing import Bits, bits
+from evoweights.testing.parents import further_parents
 from evoweights.testing.populations import CPU, vary_
 from evoweights.testing.strategies import DTYPES, SIZES, genes_from_table, layouts, seeds, segments_of
 from evoweights.variation import gene_call
@@ -169,7 +170,10 @@ def bound(operator: GeneOperator, population: Population, draw: Draw, *, own: bo
     """The kernel call that rewrites row 1 from row 0; on copies of all tensors if ``own``."""
     target = population.row(1)
     tables = operator.tile_scalars(population.layout, target)
-    call = gene_call(population, operator, Pair(1, 0), target, population.row(0), tables, Noise(draw.seed, "here"))
+    rows, noise = further_parents(operator), Noise(draw.seed, "here")
+    pair = Pair(1, 0, rows if rows and rows[-1] < population.size else ())
+    others = [population.row(row) for row in pair.others]
+    call = gene_call(population, operator, pair, target, population.row(0), tables, noise, others=others)
     if not own:
         return call
     return Call(call.kernel, {name: each.clone() for name, each in call.tensors.items()}, call.scalars, call.streams)

@@ -3,12 +3,9 @@
 import dataclasses
 import functools
 
-from evoweights.operators import GeneOperator, Pair, PairOperator, Scene
+from evoweights.operators import Pair, PairOperator, Scene
 from evoweights.testing.grounds import Operator, with_settings
-from evoweights_kernels import Gene
-
-FIRST_FURTHER = 3
-"""The row of the first parent besides the source, which is row 0; rows 1 and 2 are rewritten."""
+from evoweights.testing.parents import further_parents
 
 
 def held(operator: Operator) -> Operator:
@@ -37,17 +34,3 @@ def _pairs(self: PairOperator, scene: Scene) -> list[Pair]:
         further = ()  # then the source stands for all of them
     rewritten = [row for row in range(size) if row not in further]
     return [Pair(row, leader, further) for leader in scene.actors for row in rewritten if row != leader]
-
-
-def further_parents(operator: PairOperator) -> tuple[int, ...]:
-    """The rows that its kernel reads besides the target's and the source's, where the kit says whom it rewrites."""
-    if not isinstance(operator, GeneOperator) or type(operator).pairs is PairOperator.pairs:
-        return ()
-    slots = {slot.name.rpartition(".")[2] for slot in operator.slots}
-    read = [each for each in operator.kernel.arguments if each.role is Gene and each.name not in slots]
-    return tuple(range(FIRST_FURTHER, FIRST_FURTHER + max(0, len(read) - 2)))
-
-
-def rows_of(operator: PairOperator) -> int:
-    """How many individuals a population needs for a check: three, and those that are further parents."""
-    return FIRST_FURTHER + len(further_parents(operator))

@@ -12,7 +12,8 @@ from evoweights.testing.checking import Callback, Check, checks_of, run_checks
 from evoweights.testing.checks import OPERATOR_RULES
 from evoweights.testing.checks.repeating import built
 from evoweights.testing.grounds import draws, forget, label, why_not_launched
-from evoweights.testing.holding import held, rows_of
+from evoweights.testing.holding import held
+from evoweights.testing.parents import rows_of
 from evoweights.testing.report import Report
 
 

@@ -85,10 +85,9 @@ class ConformanceItem(pytest.Item):
             f"In:   {told.file}:{told.line}\nFor:  {told.case.removeprefix('with ')}\n"
             "The whole traceback: --tb=long"
         )
-        try:
+        with pytest.raises(pytest.fail.Exception) as short:
             pytest.fail(text, pytrace=False)
-        except pytest.fail.Exception as short:
-            return super().repr_failure(pytest.ExceptionInfo.from_exception(short))
+        return super().repr_failure(short)
 
     def reportinfo(self) -> tuple[Any, int | None, str]:
         """Where a report puts it."""

@@ -16,7 +16,7 @@ from evoweights.testing.checks.shared import (
 )
 from evoweights.testing.comparing import bits, expect_same
 from evoweights.testing.grounds import Draw, outcome, settled, with_settings
-from evoweights.testing.holding import further_parents
+from evoweights.testing.parents import further_parents
 from evoweights.testing.populations import flat_layout, move, share_z, vary_
 from evoweights.testing.rules import Level, both, claims, condition, named, rule
 

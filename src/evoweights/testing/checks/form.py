@@ -9,6 +9,7 @@ from evoweights.operators import GeneOperator, PairOperator
 from evoweights.population import Population
 from evoweights.testing.comparing import expect_same
 from evoweights.testing.grounds import Draw, bound, outcome, settled, varied, with_settings
+from evoweights.testing.parents import fewest_rows
 from evoweights.testing.populations import bits, contents, flat_layout, inside, scene_of, vary_
 from evoweights.testing.rules import Level, always, rule
 from evoweights.testing.strategies import segments_of
@@ -88,7 +89,7 @@ def degenerate(operator: PairOperator, backend: str, draw: Draw) -> None:
     shapes = [(), (0,), (0, 3), (3, 0), (1,), (1, 1, 1, 1, 1), (2, 1, 3, 1, 2)]
     each_alone = [flat_layout(2**16 + 1, dtype), Layout((), dtype)]
     for layout in (Layout(segments_of([("matrix", shape) for shape in shapes]), dtype), *each_alone):
-        here = Draw(layout, draw.seed, 0.0, 2)
+        here = Draw(layout, draw.seed, 0.0, fewest_rows(operator))
         population = settled(operator, here)
         before = _seen(population)
         vary_(population, operator, seed=draw.seed, backend=backend)

@@ -17,7 +17,7 @@ from evoweights.population import Population
 from evoweights.seeds import Noise
 from evoweights.testing.checks.watching import Watching
 from evoweights.testing.grounds import Draw
-from evoweights.testing.holding import rows_of
+from evoweights.testing.parents import rows_of
 from evoweights.testing.populations import CPU, vary_
 from evoweights.testing.rules import Level, condition, rule, traits_of
 from evoweights.testing.strategies import segments_of

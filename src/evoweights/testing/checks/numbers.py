@@ -13,6 +13,7 @@ from evoweights.seeds import Noise
 from evoweights.testing.checks.watching import Watching
 from evoweights.testing.comparing import bits, expect_same
 from evoweights.testing.grounds import Draw, bound, outcome, settled, unguarded, varied, with_settings
+from evoweights.testing.parents import fewest_rows
 from evoweights.testing.populations import contents, flat_layout, inside, mean_z, mixed_layout, vary_
 from evoweights.testing.rules import Level, always, condition, gene_operator, rule
 from evoweights_kernels import Call, Chance, Gene, Scalar, State, TileScalar, Uniform, apply_, noise
@@ -40,7 +41,7 @@ def _by_gene(operator: PairOperator) -> str:
 @rule("G15", _by_gene, most=20)
 def contained(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G15: a NaN in either parent is seen in that gene alone; what is measured of a whole tensor stays finite."""
-    draw = dataclasses.replace(draw, share=0.0, layout=flat_layout(4097, draw.layout.dtype), rows=2)
+    draw = dataclasses.replace(draw, share=0.0, layout=flat_layout(4097, draw.layout.dtype), rows=fewest_rows(operator))
     where = torch.zeros(draw.layout.size, dtype=torch.bool)
     where[draw.seed % 89 : 4097 : 89] = True
     clean = unguarded(operator, settled(operator, draw), draw, backend)

@@ -12,7 +12,7 @@ from evoweights.operators import GeneOperator, PairOperator, TensorOperator
 from evoweights.seeds import Noise
 from evoweights.testing.comparing import Bits, bits, expect_same
 from evoweights.testing.grounds import Draw, bound, genes, is_random, outcome, settled, varied, with_settings
-from evoweights.testing.holding import further_parents
+from evoweights.testing.parents import further_parents
 from evoweights.testing.populations import contents, flat_layout, scene_of, vary_
 from evoweights.testing.rules import always, condition, gene_operator, rule
 from evoweights.variation import Named, vary

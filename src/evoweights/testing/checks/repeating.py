@@ -13,6 +13,7 @@ from evoweights.storage.formats import from_json, tensor_chunks, to_json
 from evoweights.testing.checks.world import draw_elsewhere, unchanged_world
 from evoweights.testing.comparing import expect_same
 from evoweights.testing.grounds import Draw, is_random, outcome, settled, varied, why_not_launched, with_settings
+from evoweights.testing.parents import fewest_rows
 from evoweights.testing.populations import contents, flat_layout, vary_
 from evoweights.testing.rules import Level, always, condition, named, rule, traits_of
 
@@ -56,7 +57,7 @@ def seeded(operator: PairOperator, backend: str, draw: Draw) -> None:
 @rule("G06", always, most=10, level=Level.EXACT)
 def quiet(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G06: no global generator is drawn from, and no setting of torch, numpy or the process changes."""
-    draw = dataclasses.replace(draw, rows=2)
+    draw = dataclasses.replace(draw, rows=fewest_rows(operator))
     outcome(operator, draw, backend)  # the first launch imports a compiler
     with unchanged_world():
         varied(operator, draw, backend)

@@ -8,6 +8,7 @@ from torch import Tensor
 from evoweights.operators import PairOperator
 from evoweights.testing.comparing import bits, expect_same
 from evoweights.testing.grounds import Draw, settled, with_settings
+from evoweights.testing.parents import fewest_rows
 from evoweights.testing.populations import flat_layout, vary_
 from evoweights.testing.rules import named
 
@@ -63,10 +64,10 @@ def scales(operator: PairOperator, backend: str, draw: Draw) -> None:
 def shifts(operator: PairOperator, backend: str, draw: Draw) -> None:
     """X08, P06: a constant added to all genes, and to remembered ones, is added to the result, but for rounding."""
     operator = unlimited(operator)
-    draw = dataclasses.replace(draw, layout=flat_layout(1025), share=0.0, rows=2)
+    draw = dataclasses.replace(draw, layout=flat_layout(1025), share=0.0, rows=fewest_rows(operator))
     here, there = settled(operator, draw), settled(operator, draw)
     for shift, population in ((0.0, here), (64.0, there)):
-        for row in range(2):
+        for row in range(draw.rows):
             for name in ("weights", *(slot.name for slot in operator.slots if slot.role == "personal_best")):
                 tensor = population.row(row, name)
                 tensor.copy_(tensor.clamp(-50, 50).round() + shift)
@@ -80,7 +81,7 @@ def shifts(operator: PairOperator, backend: str, draw: Draw) -> None:
 
 def own_gene(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G15, P07: changing one gene of the individual changes that gene of the child at most."""
-    draw = dataclasses.replace(draw, layout=flat_layout(1025), share=0.0, rows=2)
+    draw = dataclasses.replace(draw, layout=flat_layout(1025), share=0.0, rows=fewest_rows(operator))
     place, before, after = draw.seed % 1025, settled(operator, draw), settled(operator, draw)
     after.row(1)[place] += 7.0
     for population in (before, after):
