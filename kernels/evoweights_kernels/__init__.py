@@ -11,7 +11,7 @@ from evoweights_kernels.bodies._limits import saturate
 from evoweights_kernels.bodies.adamw import adamw_scalars
 from evoweights_kernels.body import Argument, GeneKernel, gene_kernel
 from evoweights_kernels.constants import NOISE_SCHEME, TILE
-from evoweights_kernels.errors import KernelError
+from evoweights_kernels.errors import CacheError, KernelError
 from evoweights_kernels.functions import absolute, maximum, minimum, sqrt, where
 from evoweights_kernels.roles import Chance, Gene, Normal, Scalar, State, TileScalar, Uniform
 from evoweights_kernels.scalars import stream_id
@@ -28,6 +28,7 @@ __all__ = [
     "TILE",
     "Argument",
     "Availability",
+    "CacheError",
     "Call",
     "Chance",
     "Gene",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-from evoweights_kernels.errors import KernelError
+from evoweights_kernels.errors import CacheError
 
 VARIABLE = "EVOWEIGHTS_CACHE"
 
@@ -17,7 +17,7 @@ VARIABLE = "EVOWEIGHTS_CACHE"
 def cache_folder() -> Path:
     """Where generated modules lie: `EVOWEIGHTS_CACHE`, else the platform's cache folder."""
     if chosen := os.environ.get(VARIABLE):
-        return Path(chosen).expanduser() / "kernels"
+        return Path(os.path.expanduser(chosen)) / "kernels"
     if sys.platform == "darwin":
         base = Path.home() / "Library" / "Caches"
     elif sys.platform == "win32":
@@ -33,7 +33,7 @@ def load_module(source: str, *, target: str, versions: tuple[str, ...]) -> Modul
     `versions` name what compiles it: other versions, other file.
 
     Raises:
-        KernelError: the folder cannot be written.
+        CacheError: the folder cannot be written.
     """
     name = f"{target}_{_digest(*versions, source)}"
     path = cache_folder() / f"{name}.py"
@@ -45,7 +45,10 @@ def load_module(source: str, *, target: str, versions: tuple[str, ...]) -> Modul
     module = importlib.util.module_from_spec(spec)
     # Numba imports a cached function's module by name.
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)  # where it is compiled, and kept beside the file
+    except OSError as error:
+        raise _unwritable(path.parent, error) from error
     return module
 
 
@@ -55,7 +58,7 @@ def load_or_make(make: Callable[[], bytes], *, target: str, suffix: str, version
     `versions` name everything they are made from and by. The file ends with a digest of the rest, which is checked.
 
     Raises:
-        KernelError: the folder cannot be written.
+        CacheError: the folder cannot be written.
     """
     path = cache_folder() / f"{target}_{_digest(*versions)}{suffix}"
     kept = _read(path)
@@ -100,7 +103,11 @@ def _write(path: Path, content: bytes) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise KernelError(
-            f"generated kernels cannot be written to {path.parent}: {error};"
-            f" set {VARIABLE} to a folder that can be written, or use the backend 'reference'"
-        ) from error
+        raise _unwritable(path.parent, error) from error
+
+
+def _unwritable(folder: Path, error: Exception) -> CacheError:
+    return CacheError(
+        f"generated kernels cannot be written to {folder}: {error};"
+        f" set {VARIABLE} to a folder that can be written, or use the backend 'reference'"
+    )

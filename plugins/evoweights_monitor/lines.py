@@ -1,6 +1,5 @@
 """Plain lines of a run: its start, each generation, warnings and an early end."""
 
-import shlex
 from collections.abc import Mapping
 
 from evoweights.errors import RunStopped
@@ -76,7 +75,6 @@ def failed_warning(info: RunInfo, generation: int, rows: frozenset[int]) -> str 
 def end_line(progress: Progress, error: BaseException) -> str:
     """How a run ended before its time."""
     done = f"{progress.done} of {progress.info.generations} generations"
-    if isinstance(error, RunStopped):
-        command = f"evoweights resume {shlex.quote(str(progress.info.folder))}"
-        return f"{progress.info.name} stopped after {done}; continue with: {command}"
+    if isinstance(error, RunStopped):  # whose message says how to go on
+        return f"{progress.info.name} stopped after {done}"
     return f"{progress.info.name} failed after {done}: {type(error).__name__}"

@@ -1,7 +1,9 @@
 """Shows a run on one console: a live panel on a terminal, a line a generation elsewhere."""
 
 import atexit
+import logging
 import time
+from contextlib import suppress
 
 from rich.console import Console
 from rich.live import Live
@@ -18,11 +20,23 @@ REDRAWS_PER_SECOND = 2
 WIDE = 10_000
 """Columns of what is no terminal: more than any table takes."""
 
+_LOG = logging.getLogger("evoweights.console")
+
+
+class RunConsole(Console):
+    """Stdout as long as somebody reads it; a run goes on without it, and says so."""
+
+    def on_broken_pipe(self) -> None:
+        """Show nothing more; without this, Rich would end the process."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+        _LOG.warning("nobody reads what the run shows any more; it goes on all the same, and `evoweights status` looks at it")
+
 
 def standard_output() -> Console:
     """The console that standard output is; a pipe or a file has no edge at which a table would have to be cut."""
-    found = Console()
-    return found if found.is_terminal else Console(width=WIDE)
+    found = RunConsole()
+    return found if found.is_terminal else RunConsole(width=WIDE)
 
 
 class Screen:

@@ -11,6 +11,7 @@ from evoweights.errors import EvoweightsError, PluginError, ResourceError
 from evoweights.improvers import NonFiniteStep
 from evoweights.operators import Turn, TurnRule
 from evoweights.seeds import Noise
+from evoweights_kernels import CacheError
 
 _LOG = logging.getLogger("evoweights")
 
@@ -21,12 +22,14 @@ def calling(what: str) -> Iterator[None]:
 
     Raises:
         PluginError: it raised anything that is not an error for people; also ``SystemExit``, which would look like success.
-        ResourceError: memory ran out.
+        ResourceError: memory ran out, or generated kernels cannot be written.
     """
     try:
         yield
     except (EvoweightsError, NonFiniteStep):
         raise
+    except CacheError as error:
+        raise ResourceError(f"{what}: {error}") from error
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise _out_of_memory(what, error) from error
     # Foreign code may raise anything; it is passed on with its origin, and the whole traceback goes to the log.

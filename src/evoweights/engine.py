@@ -213,7 +213,8 @@ class Engine:
         self.checkpoint()
         raise RunStopped(
             f"Stopped in generation {self.world.progress.generation} after {self.world.progress.step} steps; a checkpoint is "
-            f"written. Continue with: evoweights resume {shlex.quote(str(self.run.folder))}",
+            "written.",
+            advice=f"Continue with: evoweights resume {shlex.quote(str(self.run.folder))}",
             exit_code=self.stop(),
         )
 

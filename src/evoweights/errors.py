@@ -41,7 +41,7 @@ class DivergedError(EvoweightsError):
 
 
 class ResourceError(EvoweightsError):
-    """Disk space or memory ran out."""
+    """Disk space or memory ran out, or a folder that is needed cannot be written."""
 
     exit_code = 7
 
@@ -55,12 +55,13 @@ class RunInUseError(EvoweightsError):
 class RunStopped(EvoweightsError):
     """The run was asked to stop and ended with a checkpoint, or at once if asked again; the same command continues it.
 
-    ``exit_code`` is 130 after Ctrl-C (SIGINT) and 143 after SIGTERM.
+    ``what`` says what happened, ``advice`` how to go on; the message is both. ``exit_code`` is 130 after Ctrl-C (SIGINT) and
+    143 after SIGTERM.
     """
 
-    def __init__(self, message: str, *, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
+    def __init__(self, what: str, *, advice: str = "", exit_code: int) -> None:
+        super().__init__(f"{what} {advice}".rstrip())
+        self.what, self.exit_code = what, exit_code
 
 
 def did_you_mean(name: str, known: Iterable[str], *, none: str = "") -> str:

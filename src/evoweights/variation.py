@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from evoweights.errors import PluginError
+from evoweights.errors import PluginError, ResourceError
 from evoweights.operators import GeneOperator, Pair, Scene, TensorOperator
 from evoweights.population import WEIGHTS, Population
 from evoweights.records import VaryRecord
@@ -15,7 +15,7 @@ from evoweights.varying.losses import RowLosses
 from evoweights.varying.named_tensors import rewrite_tensors_
 from evoweights.varying.plans import Named, Planned, groups, planned
 from evoweights.varying.sources import Before, carry_optimizer_state_, parents_by_name
-from evoweights_kernels import Call, KernelError, apply_
+from evoweights_kernels import CacheError, Call, KernelError, apply_
 
 
 def vary(
@@ -38,6 +38,7 @@ def vary(
 
     Raises:
         PluginError: an operator raised, or gave tensors of another name, shape or dtype, or non-finite ones.
+        ResourceError: memory ran out, or generated kernels cannot be written.
     """
     records = []
     plan = planned(entries, scene, noise)
@@ -120,7 +121,8 @@ def _rewrite_(
         return apply_(calls, seed=noise.seed, live=live, backend=backend)
     except KernelError as error:
         names = " + ".join(entry.label for entry in group)
-        raise PluginError(f"vary.{names} on individual {pair.target}: {error}") from error
+        blamed = ResourceError if isinstance(error, CacheError) else PluginError
+        raise blamed(f"vary.{names} on individual {pair.target}: {error}") from error
 
 
 def gene_call(

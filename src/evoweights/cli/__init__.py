@@ -5,7 +5,7 @@ import io
 import os
 import signal
 import sys
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from evoweights.cli.loading import CODE, LINE
 from evoweights.errors import EvoweightsError, ResourceError, RunStopped, UsageError
@@ -17,6 +17,7 @@ _NO_WAY_THERE = (errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EACCES, e
 def main() -> None:
     """Run the command line and exit; what the user can act on is one message and an exit code, never a traceback."""
     _make_streams_usable()
+    stdout = sys.stdout
     try:
         from evoweights.cli.app import app
 
@@ -26,34 +27,13 @@ def main() -> None:
     except SystemExit as error:
         if error.code == CODE:
             _leave_on_ctrl_c()
+        if sys.stdout is not stdout:  # replaced by Typer, whose way it is to leave with 1 where nobody reads any more
+            sys.exit(0)
         raise
     except EvoweightsError as error:
-        import typer
-
-        if error.exit_code and not isinstance(error, RunStopped):
-            typer.secho("error: ", fg="red", nl=False, err=True)
-        typer.echo(str(error), err=True)
-        sys.exit(error.exit_code)
+        _leave(str(error), error.exit_code, is_error=bool(error.exit_code) and not isinstance(error, RunStopped))
     except OSError as error:
-        if not _has_a_working_directory():
-            sys.stderr.write(
-                "error: the folder in which this was started has been deleted. Change to one that is there.\n"
-            )
-            sys.exit(UsageError.exit_code)
-        if error.filename is not None and error.errno in _NO_WAY_THERE:
-            sys.stderr.write(
-                f"error: {error.filename}: {error.strerror}. Give another path, or mend what is in its way.\n"
-            )
-            sys.exit(UsageError.exit_code)
-        if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-            raise
-        sys.stderr.write(
-            f"error: what was to be shown cannot be written: {error.strerror}. Free space and try again.\n"
-        )
-        from evoweights.cli.output import discard_output
-
-        discard_output()
-        sys.exit(ResourceError.exit_code)
+        _leave_on(error)
     finally:
         # Whoever presses Ctrl-C again while a stopped run is leaving gets the exit code that was promised.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -80,15 +60,48 @@ def _has_a_working_directory() -> bool:
 
 def _leave_on_ctrl_c() -> NoReturn:
     """End a command in which there was nothing to save, or that is still being loaded."""
-    sys.stderr.write(f"{LINE}\n")
-    sys.exit(CODE)
+    _leave(LINE, CODE, is_error=False)
+
+
+def _leave_on(error: OSError) -> NoReturn:
+    """End a command for what is wrong with its surroundings; anything else is a bug of ours and raised again."""
+    if not _has_a_working_directory():
+        _leave(
+            "the folder in which this was started has been deleted. Change to one that is there.", UsageError.exit_code
+        )
+    if error.filename is not None and error.errno in _NO_WAY_THERE:
+        what = f"{error.filename}: {error.strerror}. Give another path, or mend what is in its way."
+        _leave(what, UsageError.exit_code)
+    if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        raise error
+    _discard(sys.stdout)
+    what = f"what was to be shown cannot be written: {error.strerror}. Free space and try again."
+    _leave(what, ResourceError.exit_code)
+
+
+def _leave(message: str, code: int, *, is_error: bool = True) -> NoReturn:
+    """End the command with a message on stderr; where that cannot be written the exit code still says what happened."""
+    try:
+        if is_error:
+            import typer
+
+            typer.secho("error: ", fg="red", nl=False, err=True)
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
+    except OSError:
+        _discard(sys.stderr)
+    sys.exit(code)
 
 
 def _flush() -> None:
     """Write what is left for stdout; a reader that has gone away is no error."""
-    from evoweights.cli.output import discard_output
-
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        discard_output()
+        _discard(sys.stdout)
+
+
+def _discard(stream: TextIO) -> None:
+    from evoweights.cli.output import discard_output
+
+    discard_output(stream)

@@ -20,7 +20,7 @@ from evoweights.cli.options import (
     Profile,
     read_config,
 )
-from evoweights.cli.output import say, say_json
+from evoweights.cli.output import mention, say, say_json
 from evoweights.errors import UsageError
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def ablate(
     warn_on_stderr()
     for number, each in enumerate(planned, 1):
         logging.getLogger("evoweights").info("ablation: %s", each.folder)
-        typer.echo(f"({number}/{len(planned)}) {each.label}, seed {each.config.seed}: {each.folder}", err=json)
+        mention(f"({number}/{len(planned)}) {each.label}, seed {each.config.seed}: {each.folder}", err=json)
         shown = silenced(each.config) if json else each.config if progress else quieted(each.config)
         carry_out(dataclasses.replace(each, config=shown))
     found = compared(planned)
@@ -99,7 +99,7 @@ def _planned(config: "RunConfig", names: list[str] | None, seeds: int, allow_env
     from evoweights.runs.controls import Planned, controls_called, controls_of, derived, plan
 
     chosen = controls_of(config) if names is None else controls_called(config, names)
-    beside = plan(config, chosen, allow_env=allow_env, left_out=lambda line: typer.echo(line, err=True))
+    beside = plan(config, chosen, allow_env=allow_env, left_out=lambda line: mention(line, err=True))
     runs = []
     for seed in range(config.seed, config.seed + seeds):
         for each in [Planned(config.name, derived(config, [], name=config.name, allow_env=allow_env)), *beside]:

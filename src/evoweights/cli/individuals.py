@@ -7,7 +7,7 @@ import typer
 
 from evoweights.cli.loading import load_torch
 from evoweights.cli.options import AllowEnv, Expert, RunFolder
-from evoweights.cli.output import say
+from evoweights.cli.output import mention, say
 from evoweights.cli.places import where_it_was_started
 from evoweights.errors import UsageError
 
@@ -56,5 +56,5 @@ def generate(
     run = run.absolute()
     with where_it_was_started(run):
         opened = open_individual(run, expert, allow_env=allow_env or [])
-        typer.echo(opened.label, err=True)
+        mention(opened.label, err=True)
         say(opened.task.generate(opened.module, prompt, tokens=tokens, temperature=temperature, seed=seed))

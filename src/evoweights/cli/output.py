@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 
@@ -14,8 +14,16 @@ def say(text: str = "", *, bold: bool = False) -> None:
     try:
         typer.secho(text, bold=bold)
     except BrokenPipeError:
-        discard_output()
+        discard_output(sys.stdout)
         raise typer.Exit(0) from None
+
+
+def mention(text: str = "", *, err: bool = False) -> None:
+    """Write a line beside work that goes on whether anybody reads it or not."""
+    try:
+        typer.echo(text, err=err)
+    except BrokenPipeError:
+        discard_output(sys.stderr if err else sys.stdout)
 
 
 def say_json(value: Any) -> None:
@@ -32,6 +40,6 @@ def say_rows(rows: Iterable[Sequence[str]], *, indent: str = "  ") -> None:
         say((indent + "  ".join([*cells, row[-1]])).rstrip())
 
 
-def discard_output() -> None:
-    """Let nothing more be written to a stdout that nobody reads, not even what Python holds back until it exits."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def discard_output(stream: TextIO) -> None:
+    """Let nothing more be written to a stream that nobody reads, not even what Python holds back until it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

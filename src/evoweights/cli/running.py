@@ -22,7 +22,7 @@ from evoweights.cli.options import (
     RunFolder,
     read_config,
 )
-from evoweights.cli.output import say, say_rows
+from evoweights.cli.output import mention, say, say_rows
 from evoweights.cli.places import where_it_was_started
 from evoweights.cli.units import duration_text, size_text
 
@@ -110,7 +110,7 @@ def _carry_out(config: "RunConfig", *, fresh: bool, quiet: bool, allow_env: list
     from evoweights.storage.run_dir import RunFinished
 
     # Before the run: whatever is wrong with a control is better known now.
-    beside = controls.plan(config, config.controls, allow_env=allow_env, left_out=say)
+    beside = controls.plan(config, config.controls, allow_env=allow_env, left_out=mention)
     warn_on_stderr()
     shown = quieted(config) if quiet else config
     try:
@@ -118,7 +118,7 @@ def _carry_out(config: "RunConfig", *, fresh: bool, quiet: bool, allow_env: list
     except RunFinished as error:
         if not beside:
             raise
-        say(str(error))
+        mention(str(error))
         folder = config.output / config.name
     if beside:
         _compare_with(dataclasses.replace(config, name=folder.name), beside)
@@ -132,8 +132,8 @@ def _compare_with(config: "RunConfig", beside: "list[Planned]") -> None:
     for each in beside:
         # The run may have got another name than its configuration says.
         runs.append(Planned(each.label, dataclasses.replace(each.config, name=f"{config.name}-{each.label}")))
-        say()
-        say(f"control {each.label}: {runs[-1].folder}")
+        mention()
+        mention(f"control {each.label}: {runs[-1].folder}")
         carry_out(dataclasses.replace(runs[-1], config=quieted(runs[-1].config)))
     say()
     say_comparison(compared(runs))

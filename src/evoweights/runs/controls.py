@@ -105,7 +105,8 @@ def carry_out(planned: Planned) -> None:
         _LOG.warning("%s diverged and is compared as far as it came: %s", planned.folder, error)
     except RunStopped as error:
         raise RunStopped(
-            f"{error}\nThe command that was stopped here continues with it, and then does what is left.",
+            f"{planned.folder}: {error.what}",
+            advice="The same command continues with it, and then does what is left.",
             exit_code=error.exit_code,
         ) from error
 

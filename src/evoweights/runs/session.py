@@ -96,7 +96,8 @@ def run(config: RunConfig, *, fresh: bool = False) -> RunResult:
         except KeyboardInterrupt as error:
             stopped = RunStopped(
                 "Stopped at once by a second Ctrl-C, without waiting for a checkpoint; what was done since the last one is "
-                f"done again. Continue with: evoweights resume {shlex.quote(str(folder.folder))}",
+                "done again.",
+                advice=f"Continue with: evoweights resume {shlex.quote(str(folder.folder))}",
                 exit_code=128 + signal.SIGINT,
             )
             _end_early(engine, stopped)
