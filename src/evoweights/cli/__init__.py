@@ -28,6 +28,7 @@ def main() -> None:
         if error.code == CODE:
             _leave_on_ctrl_c()
         if sys.stdout is not stdout:  # replaced by Typer, whose way it is to leave with 1 where nobody reads any more
+            _discard(stdout)
             sys.exit(0)
         raise
     except EvoweightsError as error:
