@@ -1,15 +1,20 @@
 """What a user may give by mistake: every time one clear error, the right exit code, and never a traceback."""
 
+import errno
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from command_line import SMALL, CommandLine
+
+from evoweights.contract import calling
+from evoweights.errors import ResourceError
+from evoweights_kernels import CacheError
 
 LONG = "y" * 300
 
@@ -106,6 +111,59 @@ def test_what_is_given_by_mistake_is_one_error_that_says_so(evoweights: CommandL
     outcome = evoweights(*bad.words)
     assert (outcome.code, outcome.err.count("error: ")) == (bad.code, 1), outcome.err
     assert outcome.err.startswith("error: ") and bad.says in outcome.err and "Traceback" not in outcome.err
+
+
+OWN_KERNEL = """
+from dataclasses import dataclass
+from evoweights import Gene, GeneOperator, Scalar, gene_kernel, hookimpl, setting
+
+@gene_kernel
+def never_compiled_before(x: Gene, other: Gene, share: Scalar):
+    return x + share * (other - x) * 0.{number}
+
+@dataclass(frozen=True)
+class Own(GeneOperator):
+    "Has a kernel that no other test has."
+    name, source, kernel = "own", "a test", never_compiled_before
+    share: float = setting(0.5, "share")
+
+@hookimpl
+def register(catalog):
+    catalog.add("operator", Own)
+"""
+
+
+def in_a_file(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("EVOWEIGHTS_CACHE", "small.yaml")
+    return "small.yaml/kernels: [Errno 20] Not a directory"
+
+
+def in_the_home_of_nobody(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("EVOWEIGHTS_CACHE", "/proc/~/nobody")
+    return "/proc/~/nobody/kernels: [Errno 2] No such file or directory"
+
+
+def on_a_disk_that_is_full_once_numba_writes(monkeypatch: pytest.MonkeyPatch) -> str:
+    def full(*given: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setenv("EVOWEIGHTS_CACHE", "cache")
+    monkeypatch.setattr("numba.core.caching.IndexDataCacheFile.save", full)
+    return "cache/kernels: [Errno 28] No space left on device"
+
+
+@pytest.mark.parametrize("cache", [in_a_file, in_the_home_of_nobody, on_a_disk_that_is_full_once_numba_writes])
+def test_a_cache_of_kernels_that_cannot_be_written_is_a_want_of_resources(
+    evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch, cache: Callable[[pytest.MonkeyPatch], str]
+) -> None:
+    found = cache(monkeypatch)
+    Path("own.py").write_text(OWN_KERNEL.replace("{number}", str(len(cache.__name__))))
+    outcome = evoweights("run", "small.yaml", "plugins=[./own.py]", "improve=[]", "vary=[{name: own}]")
+    assert outcome.code == 7 and outcome.err.startswith("error: vary.0-own on individual "), outcome
+    assert f"generated kernels cannot be written to {found}" in outcome.err
+    assert "set EVOWEIGHTS_CACHE to a folder that can be written" in outcome.err
+    with pytest.raises(ResourceError, match="improve mine: step 1: no room"), calling("improve mine: step 1"):
+        raise CacheError("no room")
 
 
 REMOVER = """

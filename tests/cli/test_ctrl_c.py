@@ -1,6 +1,7 @@
 """Ctrl-C at any moment ends a command with one line and exit code 130."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,3 +89,57 @@ def test_a_second_ctrl_c_ends_the_run_at_once_and_says_how_to_go_on(evoweights: 
         "again. Continue with: evoweights resume runs/small"
     )
     assert evoweights("resume", "runs/small").code == 0
+
+
+# Sends Ctrl-C at the end of a generation of the run that is named.
+PRESSED = """
+import os, signal
+from dataclasses import dataclass
+from evoweights import hookimpl
+from evoweights.comparing.control import override
+
+@dataclass(frozen=True)
+class Fast:
+    "Another learning rate."
+    name, source = "fast", "a test"
+
+    def applies(self, config):
+        return True
+
+    def overrides(self, config):
+        return [override("improve.0.learning_rate", 2e-3)]
+
+@hookimpl
+def register(catalog):
+    catalog.add("control", Fast)
+
+@hookimpl
+def generation_finished(info, record):
+    if info.name == os.environ["PRESSED_IN"] and record.generation == 1:
+        os.kill(os.getpid(), signal.SIGINT)
+"""
+ADVICE = re.compile("evoweights resume|same command")
+
+
+@pytest.mark.parametrize(("words", "interrupted"), [
+    ("run mine.yaml", "mine"),
+    ("run mine.yaml --quiet", "mine"),
+    ("run mine.yaml controls=[fast]", "mine-fast"),
+    ("run mine.yaml controls=[fast] --quiet", "mine-fast"),
+    ("ablate mine.yaml --seeds 1", "mine-fast-s42"),
+    ("ablate mine.yaml --seeds 1 --json", "mine-fast-s42"),
+    ("ablate mine.yaml --seeds 1 --progress", "mine-s42"),
+])  # fmt: skip
+def test_how_to_go_on_is_said_once_and_is_true(
+    evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch, words: str, interrupted: str
+) -> None:
+    Path("pressed.py").write_text(PRESSED)
+    Path("mine.yaml").write_text(SMALL.replace("observers: []", "plugins: [./pressed.py]\nobservers: [{name: console}]"))
+    monkeypatch.setenv("PRESSED_IN", interrupted)
+    stopped = evoweights(*words.split())
+    assert stopped.code == 130 and not (Path("runs") / interrupted / "DONE").exists()
+    assert len(ADVICE.findall(stopped.out + stopped.err)) == 1, stopped
+    assert "Stopped in generation 2 after 4 steps; a checkpoint is written." in stopped.err
+    monkeypatch.setenv("PRESSED_IN", "")
+    assert evoweights(*words.split()).code == 0
+    assert all((each / "DONE").exists() for each in Path("runs").iterdir())

@@ -13,5 +13,5 @@ def test_a_listing_on_a_full_disk_is_one_message() -> None:
         command = [sys.executable, "-m", "evoweights", "operators"]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 7
-    assert "cannot be written: No space left on device" in done.stderr
+    assert "what was to be shown cannot be written: No space left on device. Free space and try again." in done.stderr
     assert "Traceback" not in done.stderr

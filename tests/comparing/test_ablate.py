@@ -196,7 +196,8 @@ def test_a_stopped_ablation_says_how_to_go_on(evoweights: Command) -> None:
     stopper = PLUGIN.replace("@hookimpl\n", STOP + "\n\n@hookimpl\n", 1)
     Path("controls_of_mine.py").write_text(stopper)
     code, out, err = evoweights("ablate", "mine.yaml", "--seeds", "1")
-    assert code == 130 and "The command that was stopped here continues with it, and then does what is left." in err
+    assert code == 130
+    assert err.endswith("mine-slow-s5: Stopped. The same command continues with it, and then does what is left.\n")
     assert "(1/2)" in out and "(2/2)" in out and not (Path("runs/mine-slow-s5") / "DONE").exists()
     Path("stop_no_more").touch()
     code, out, _ = evoweights("ablate", "mine.yaml", "--seeds", "1")

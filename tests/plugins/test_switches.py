@@ -47,6 +47,29 @@ def test_disabled_plugin_is_listed_but_not_imported_and_a_run_that_names_it_is_r
     assert load_plugins(["foo"], folder=Path()).loaded
 
 
+def test_a_name_that_switches_nothing_off_is_warned_of_once_and_all_goes_on(
+    install: Install, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    install("moutains", GOOD)
+    monkeypatch.setenv("EVOWEIGHTS_DISABLED_PLUGINS", " mountains,, lm")
+    monkeypatch.setattr("evoweights.plugins.sources.BUILT_IN", ("evoweights_lm",))
+    monkeypatch.setattr("evoweights.plugins.loading.built_in_plugins", lambda: [])
+    for _ in range(2):
+        assert load_plugins(["moutains"], folder=Path()).loaded
+    assert [each.getMessage() for each in caplog.records] == [
+        "EVOWEIGHTS_DISABLED_PLUGINS: no installed plugin is called 'mountains'. Did you mean 'moutains'? Known: moutains.",
+        "EVOWEIGHTS_DISABLED_PLUGINS: lm is built in and always loaded. Take it out there.",
+    ]
+
+
+def test_a_name_that_switches_something_off_is_not_warned_of(
+    install: Install, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    install("foo", GOOD)
+    monkeypatch.setenv("EVOWEIGHTS_DISABLED_PLUGINS", "foo")
+    assert [each.status for each in try_plugins()] == ["disabled"] and not caplog.records
+
+
 def test_plugin_that_is_enabled_again_loads(install: Install) -> None:
     install("foo", GOOD)
     assert switches.disable("foo") and not switches.disable("foo")
