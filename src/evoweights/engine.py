@@ -17,7 +17,7 @@ from evoweights.plugins.loading import Hooks
 from evoweights.progress import TurnProgress
 from evoweights.recording.generation import record_of
 from evoweights.records import RunInfo, VaryRecord
-from evoweights.scoring import Champion, crown, evaluate, select
+from evoweights.scoring import Champion, crown, evaluate, evaluation_flops, select
 from evoweights.seeds import Noise
 from evoweights.storage.run_dir import RunDirectory
 from evoweights.task import Task
@@ -149,7 +149,7 @@ class Engine:
         unknown = self.world.population.unknown()
         is_done = evaluate(self.world.population, self.world.mounted, self.task, stop=self.stop)
         count = len(unknown) - len(self.world.population.unknown())
-        self.world.progress.measured(count, self.task.evaluation_flops(self.world.mounted.module))
+        self.world.progress.measured(count, evaluation_flops(self.task, self.world.mounted))
         if not is_done:
             self._stop_here()
         self._refuse_if_all_failed(generation)

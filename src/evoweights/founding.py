@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from evoweights.contract import calling
 from evoweights.errors import PluginError, UsageError
 from evoweights.genome import Layout, layout_of
 from evoweights.homes.part import mount_
@@ -29,7 +30,9 @@ def collect_slots(components: Sequence[Improver | PairOperator]) -> tuple[Slot, 
     """
     slots: dict[str, tuple[Slot, str]] = {}
     for component in components:
-        for slot in component.slots:
+        with calling(f"{component.name}: slots"):
+            declared = component.slots
+        for slot in declared:
             old, owner = slots.setdefault(slot.name, (slot, component.name))
             if old != slot:
                 raise UsageError(
@@ -112,11 +115,12 @@ def check_kernel(operator: GeneOperator) -> None:
     Raises:
         PluginError: the body is not arithmetic on genes, or takes a setting that is not there.
     """
-    try:
-        operator.kernel.trace()
-    except KernelError as error:
-        raise PluginError(f"operator {operator.name}: {error}") from error
-    operator.scalars()
+    with calling(f"operator {operator.name}: kernel and scalars"):
+        try:
+            operator.kernel.trace()
+        except KernelError as error:
+            raise PluginError(f"operator {operator.name}: {error}") from error
+        operator.scalars()
 
 
 def mount_blueprint(blueprint: Blueprint, device: torch.device, *, improvers: Sequence[Improver] = ()) -> Mounted:

@@ -85,6 +85,12 @@ def evaluate(population: Population, mounted: Mounted, task: Task, *, stop: Call
     return True
 
 
+def evaluation_flops(task: Task, mounted: Mounted) -> int | None:
+    """The floating-point operations of measuring an individual; None if the task does not know."""
+    with calling(f"{type(task).__name__}: count the operations of an evaluation"):
+        return task.evaluation_flops(mounted.module)
+
+
 @contextmanager
 def _left_on(stop: Callable[[], int], module: nn.Module) -> Iterator[None]:
     """Let whoever calls the module, or one of the parts it consists of, be interrupted as soon as ``stop`` asks for it.

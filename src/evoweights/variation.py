@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from evoweights.contract import calling
 from evoweights.errors import PluginError, ResourceError
 from evoweights.operators import GeneOperator, Pair, Scene, TensorOperator
 from evoweights.population import WEIGHTS, Population
@@ -72,14 +73,15 @@ Measured = Mapping[tuple[str, int], Mapping[str, Tensor]]
 
 def _measure(population: Population, plan: Sequence[Planned]) -> Measured:
     """The tile scalars of every operator and target, before anything is rewritten, so that they do not depend on fusion."""
-    return {
-        (each.entry.label, pair.target): each.entry.operator.tile_scalars(
-            population.layout, population.row(pair.target)
-        )
-        for each in plan
-        if isinstance(each.entry.operator, GeneOperator)
-        for pair in each.pairs
-    }
+    measured = {}
+    for each in plan:
+        operator = each.entry.operator
+        if isinstance(operator, GeneOperator):
+            with calling(f"operator {operator.name}: tile_scalars"):
+                for pair in each.pairs:
+                    row = population.row(pair.target)
+                    measured[each.entry.label, pair.target] = operator.tile_scalars(population.layout, row)
+    return measured
 
 
 def _rewrite_(
@@ -164,4 +166,6 @@ def gene_call(
     streams = {name: here.stream(name) for name in noisy}
     if target.dtype == torch.bfloat16 and operator.rounding == "stochastic":
         streams["rounding"] = here.stream("rounding")
-    return Call(kernel=operator.kernel, tensors=tensors, scalars=operator.scalars(), streams=streams)
+    with calling(f"operator {operator.name}: scalars"):
+        scalars = operator.scalars()
+    return Call(kernel=operator.kernel, tensors=tensors, scalars=scalars, streams=streams)

@@ -25,13 +25,15 @@ def export(
     The format is that of its task: a language model becomes a Hugging Face folder. It is opened again and compared.
     """
     load_torch()
+    from evoweights.contract import calling
     from evoweights.runs.individuals import open_individual
 
     folder = (to or run / "export" / expert).absolute()
     run = run.absolute()
     with where_it_was_started(run):
         opened = open_individual(run, expert, allow_env=allow_env or [])
-        line = opened.task.export(opened.module, folder)
+        with calling(f"{type(opened.task).__name__}: export"):
+            line = opened.task.export(opened.module, folder)
     say(opened.label)
     say(line)
 
@@ -47,6 +49,7 @@ def generate(
 ) -> None:
     """Continue a text with an individual of a run."""
     load_torch()
+    from evoweights.contract import calling
     from evoweights.runs.individuals import open_individual
 
     try:
@@ -57,4 +60,6 @@ def generate(
     with where_it_was_started(run):
         opened = open_individual(run, expert, allow_env=allow_env or [])
         mention(opened.label, err=True)
-        say(opened.task.generate(opened.module, prompt, tokens=tokens, temperature=temperature, seed=seed))
+        with calling(f"{type(opened.task).__name__}: generate"):
+            text = opened.task.generate(opened.module, prompt, tokens=tokens, temperature=temperature, seed=seed)
+        say(text)

@@ -24,6 +24,7 @@ def replay(
     report their steps, such as es, can be replayed.
     """
     load_torch()
+    from evoweights.contract import calling
     from evoweights.runs.replay import replay as do_again
 
     run, to = run.absolute(), to and to.absolute()
@@ -33,4 +34,6 @@ def replay(
         say(f"{done.steps} steps replayed from {done.log_bytes:,} bytes ({per_step:,.0f} a step).")
         say(f"Bit for bit the weights of {done.checkpoint}.")
         if to is not None:
-            say(done.task.export(done.module, to))
+            with calling(f"{type(done.task).__name__}: export"):
+                line = done.task.export(done.module, to)
+            say(line)

@@ -62,7 +62,8 @@ def estimate(config: RunConfig) -> Estimate:
 
 def _one_individual(config: RunConfig, task: Task, device: torch.device) -> tuple[Blueprint, Mounted]:
     """The first individual of a run, mounted as the run would do it."""
-    blueprint = config.population.blueprint(task, Noise(config.seed).at("population"))
+    with calling(f"population {config.population.name}: blueprint for task {config.task.name}"):
+        blueprint = config.population.blueprint(task, Noise(config.seed).at("population"))
     mounted = mount_blueprint(blueprint, device, improvers=[each.component for each in config.improve])
     mounted.compute_in_(task.compute_dtype or mounted.own.layout.dtype)
     return blueprint, mounted

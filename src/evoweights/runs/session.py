@@ -142,6 +142,8 @@ def open_engine(
         _LOG.warning("%s has no checkpoint: it starts again from generation 0", folder.folder)
     folder.checkpoints.check_space(world.nbytes())
     folder.rewind(world.progress.generation, world.progress.step)
+    with calling(f"task {config.task.name}: references"):
+        references = dict(task.references())
     info = RunInfo(
         name=folder.name,
         folder=folder.folder,
@@ -155,7 +157,7 @@ def open_engine(
         shared_genes=mounted.shared.layout.count,
         backend=resolve_backend(config.backend, device),
         device=str(device),
-        references=dict(task.references()),
+        references=references,
         # A population may say what it calls an individual; it need not.
         individual=str(getattr(config.population, "individual", "individual")),
         unit=task.unit,

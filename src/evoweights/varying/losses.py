@@ -35,7 +35,8 @@ class RowLosses:
             f"{type(self.task).__name__}: score individual {row} to credit operators (`credit: false` does not)"
         ):
             loss = float(self.task.scores(module, self.task.batch(0)).double().mean())
-        self.progress.credit_flops = plus(self.progress.credit_flops, self.task.flops(module))
+            flops = self.task.flops(module)
+        self.progress.credit_flops = plus(self.progress.credit_flops, flops)
         self._known[row] = loss
         self.seconds += time.perf_counter() - started
         return loss

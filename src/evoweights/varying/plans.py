@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from evoweights.contract import calling
 from evoweights.operators import GeneOperator, Pair, PairOperator, Scene
 from evoweights.seeds import Noise
 
@@ -26,8 +27,11 @@ class Planned:
 
 def planned(entries: Sequence[Named], scene: Scene, noise: Noise) -> list[Planned]:
     """Every entry with its pairs; each draws them, if it does, from a place of its own."""
-    scenes = [replace(scene, noise=noise.at(each.label)) for each in entries]
-    return [Planned(each, tuple(each.operator.pairs(here))) for each, here in zip(entries, scenes, strict=True)]
+    plan = []
+    for each in entries:
+        with calling(f"operator {each.operator.name}: pairs"):
+            plan.append(Planned(each, tuple(each.operator.pairs(replace(scene, noise=noise.at(each.label))))))
+    return plan
 
 
 def groups(plan: Sequence[Planned]) -> Iterator[tuple[list[Named], tuple[Pair, ...]]]:
