@@ -23,7 +23,7 @@ def messages(trees: Trees, *, elsewhere: Iterable[str] = ()) -> Iterator[Message
         has_reasons = not file.startswith(tuple(elsewhere))
         told = {}
         for scope in (*_functions(tree), tree):
-            found = [each for each in (tells(call, has_reasons=has_reasons) for call in _calls(scope)) if each]
+            found = [each for call in _calls(scope) if (each := tells(file, call, has_reasons=has_reasons))]
             if isinstance(scope, ast.FunctionDef) and has_reasons:
                 found += [[each] for each in _returned(scope)]
             for expressions in (*found, *([each] for each in _held(found, _bound(scope)))):
@@ -107,17 +107,17 @@ class _Tellers:
         self.errors = {each.name for each in classes if _is_error(each)}
         self.records = {each.name for each in classes if _is_record(each)}
         self.handed_on: dict[str, tuple[list[str], set[str]]] = {}
-        functions = [(node, _texts(node)) for node in nodes if isinstance(node, ast.FunctionDef)]
-        functions = [(each, texts, _calls(each)) for each, texts in functions if texts]
+        functions = [(file, node, _texts(node)) for file, tree in trees.items() for node in _functions(tree)]
+        functions = [(file, each, texts, _calls(each)) for file, each, texts in functions if texts]
         known = -1
         while known != (known := sum(len(texts) for _, texts in self.handed_on.values())):
-            for each, texts, calls in functions:
-                told = {part.id for call in calls for part in self._told(call) if isinstance(part, ast.Name)}
+            for file, each, texts, calls in functions:
+                told = {part.id for call in calls for part in self._told(file, call) if isinstance(part, ast.Name)}
                 if texts & told:
                     order = [one.arg for one in each.args.args if one.arg not in ("self", "cls")]
-                    self.handed_on.setdefault(each.name, (order, set()))[1].update(texts & told)
+                    self.handed_on.setdefault(_key(file, each.name), (order, set()))[1].update(texts & told)
 
-    def __call__(self, call: ast.Call, *, has_reasons: bool = False) -> list[ast.expr]:
+    def __call__(self, file: str, call: ast.Call, *, has_reasons: bool = False) -> list[ast.expr]:
         """What a call tells: all that it is given, or what a function hands on of it; nothing where it only works."""
         name = ast.unparse(call.func)
         last = name.rpartition(".")[2]
@@ -133,12 +133,17 @@ class _Tellers:
             or (has_reasons and (last in self.records or name.removesuffix(".append") in REASONS))
         ):
             return [*call.args, *options.values()]
-        names, handed_on = self.handed_on.get(last, ([], set[str]()))
+        names, handed_on = self.handed_on.get(_key(file, last), ([], set[str]()))
         given = [*zip(names, call.args, strict=False), *options.items()]
         return [value for argument, value in given if argument in handed_on]
 
-    def _told(self, call: ast.Call) -> Iterator[str | ast.Name]:
-        return (part for each in self(call) for part in _parts(each))
+    def _told(self, file: str, call: ast.Call) -> Iterator[str | ast.Name]:
+        return (part for each in self(file, call) for part in _parts(each))
+
+
+def _key(file: str, name: str) -> str:
+    """A function by its name, and a private one by its file as well."""
+    return f"{file}:{name}" if name.startswith("_") else name
 
 
 def _texts(function: ast.FunctionDef) -> set[str]:
