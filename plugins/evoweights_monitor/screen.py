@@ -30,7 +30,9 @@ class RunConsole(Console):
         """Show nothing more; without this, Rich would end the process."""
         with suppress(SystemExit):
             super().on_broken_pipe()
-        _LOG.warning("nobody reads what the run shows any more; it goes on all the same, and `evoweights status` looks at it")
+        _LOG.warning(
+            "nobody reads what the run shows any more; it goes on all the same, and `evoweights status` looks at it"
+        )
 
 
 def standard_output() -> Console:

@@ -56,9 +56,7 @@ def unread(monkeypatch: pytest.MonkeyPatch, evoweights: CommandLine) -> Callable
     return call
 
 
-def test_a_run_goes_on_and_says_once_that_nobody_reads(
-    evoweights: CommandLine, unread: Callable[..., Outcome]
-) -> None:
+def test_a_run_goes_on_and_says_once_that_nobody_reads(evoweights: CommandLine, unread: Callable[..., Outcome]) -> None:
     outcome = unread("run", "shown.yaml", "name=alone")
     assert (outcome.code, outcome.err) == (0, UNREAD)
     read = evoweights("run", "small.yaml", "name=read")
@@ -68,9 +66,7 @@ def test_a_run_goes_on_and_says_once_that_nobody_reads(
 
 
 @pytest.mark.parametrize("words", [["run", "shown.yaml", "controls=[fast]"], ["ablate", "shown.yaml", "--seeds", "1"]])
-def test_the_controls_of_a_run_are_carried_out_all_the_same(
-    unread: Callable[..., Outcome], words: list[str]
-) -> None:
+def test_the_controls_of_a_run_are_carried_out_all_the_same(unread: Callable[..., Outcome], words: list[str]) -> None:
     outcome = unread(*words)
     assert outcome.code == 0 and "Traceback" not in outcome.err
     assert len(list(Path("runs").glob("shown*/DONE"))) == 2

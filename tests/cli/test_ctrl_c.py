@@ -134,7 +134,9 @@ def test_how_to_go_on_is_said_once_and_is_true(
     evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch, words: str, interrupted: str
 ) -> None:
     Path("pressed.py").write_text(PRESSED)
-    Path("mine.yaml").write_text(SMALL.replace("observers: []", "plugins: [./pressed.py]\nobservers: [{name: console}]"))
+    Path("mine.yaml").write_text(
+        SMALL.replace("observers: []", "plugins: [./pressed.py]\nobservers: [{name: console}]")
+    )
     monkeypatch.setenv("PRESSED_IN", interrupted)
     stopped = evoweights(*words.split())
     assert stopped.code == 130 and not (Path("runs") / interrupted / "DONE").exists()

@@ -50,15 +50,11 @@ def test_validate_says_how_often_what_and_how_long(evoweights: CommandLine) -> N
     assert "evaluate every 2 generations" in shown(evoweights("validate", "small.yaml", "evaluate.every=2").out)
 
 
-def test_status_says_how_the_last_generation_was_and_who_holds_the_run(
-    evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    looker = "from evoweights import hookimpl\nfrom looked import look\n\n@hookimpl\ndef checkpoint_saved(info):\n    look(info)\n"
-    Path("looker.py").write_text(looker)
-    Path("looked.py").write_text(
-        "from evoweights.cli.looking import status\n\ndef look(info):\n    status(info.folder)\n"
+def test_status_says_how_the_last_generation_was_and_who_holds_the_run(evoweights: CommandLine) -> None:
+    Path("looker.py").write_text(
+        "from evoweights import hookimpl\nfrom evoweights.cli.looking import status\n\n"
+        "@hookimpl\ndef checkpoint_saved(info):\n    status(info.folder)\n"
     )
-    monkeypatch.syspath_prepend(".")
     Path("looked.yaml").write_text(SMALL + "plugins: [./looker.py]\n")
     told = shown(evoweights("run", "looked.yaml").out)
     assert f"held by process {os.getpid()}" in told
@@ -74,7 +70,9 @@ def test_a_plugin_that_only_observes_and_names_that_clash_are_told() -> None:
     assert _what(clash).endswith("turn mine; a run can name only one of two: turn mine is also offered by his (his 2)")
 
 
-@pytest.mark.parametrize(("code", "what"), [("task.loss", "FunctionTask: a first step"), ("step", "improve adamw: a first step")])
+@pytest.mark.parametrize(
+    ("code", "what"), [("task.loss", "FunctionTask: a first step"), ("step", "improve adamw: a first step")]
+)
 def test_what_fails_in_the_estimate_is_named(
     evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch, code: str, what: str
 ) -> None:

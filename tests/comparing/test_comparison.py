@@ -236,3 +236,14 @@ def test_differences_name_components_not_their_settings(tmp_path: Path) -> None:
     )
     assert differences(groups[0], groups[1]) == ["vary.0.social: 2.0 -> 1.0", "vary.1: mix -> mutation"]
     assert differences(groups[0], groups[2]) == ["vary.0: pso -> none", "vary.1: mix -> none"]
+
+
+def test_what_makes_a_comparison_doubtful_is_noted(tmp_path: Path) -> None:
+    one = make_run(tmp_path / "one", [2.0, 1.0])
+    two = make_run(tmp_path / "two", [2.0, 1.0], task={"name": "digits", "batch": 16}, done=False)
+    for run, machine in ((one, "a machine"), (two, "another")):
+        (run / "environment.json").write_text(json.dumps({"machine": machine}))
+    notes = compared(one, two).notes
+    assert "two and one differ in task.batch: 8 -> 16: are the losses of the same data?" in notes
+    assert "the runs were made on different machines, so seconds compare those as well" in notes
+    assert any(each.endswith("not finished: 2 of 2 generations are compared") for each in notes)

@@ -27,6 +27,8 @@ def test_one_seed_says_nothing_of_chance() -> None:
     found = Difference(-0.5, None, None, 1, True)
     assert words(found) == " is lower by 0.5000; one seed: no interval, so nothing can be said of chance"
     assert not is_settled(found)
+    same = Difference(0.0, None, None, 1, True)
+    assert words(same) == ": the same loss; one seed, so nothing can be said of chance"
 
 
 @given(LOSSES, LOSSES)

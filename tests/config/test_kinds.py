@@ -1,13 +1,13 @@
 """Kinds of components that plugins open."""
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 from fake_components import Climb, Mix, Rank, Score
 
 from evoweights.catalog import KINDS, Catalog, part
-from evoweights.config.schema import settings_of
+from evoweights.config.schema import describe, settings_of
 from evoweights.errors import PluginError, UsageError
 
 
@@ -126,3 +126,13 @@ def test_the_default_of_a_part_is_made_when_it_is_needed() -> None:
     assert not made
     assert Late(shaping=Rank()).shaping == Rank() and not made
     assert Late().shaping == Rank(5.0) and made == [1]
+
+
+@pytest.mark.parametrize(("hint", "words"), [
+    (dict[str, float], "a mapping, each value a number"),
+    (list[int], "a list, each entry a whole number"),
+    (str | None, "text or null"),
+    (Literal["on", "off"], "one of on, off"),
+])  # fmt: skip
+def test_a_type_is_told_in_words(hint: Any, words: str) -> None:
+    assert describe(hint) == words

@@ -44,7 +44,7 @@ def test_off_a_terminal_each_generation_is_one_plain_line(make_info, make_genera
         "distance 0.0123, 25,600 tokens/s, "
     )
     assert re.search(r"\d+:\d\d elapsed, \d+:\d\d left$", lines[1])
-    assert text.count("lower is better") == 1
+    assert text.count("lower is better for every loss; to compare: unigram entropy 5.4300\n") == 1
 
 
 def test_the_start_says_what_runs_and_where(make_info, make_console, text_of):
@@ -103,6 +103,9 @@ def test_the_panel_fits_the_width_and_stars_the_best(size, width, make_info, mak
     progress = Progress(make_info(size), started=0.0)
     progress.finished(make_generation(11, size))
     progress.stepped(12, 12 % size, 601, 5.25, now=1.0)
+    before = make_console(terminal=True, width=width)
+    before.print(panel(progress, now=64.0))
+    assert " left, checkpoint none yet" in text_of(before)
     progress.checkpoint_at = 2.0
     console = make_console(terminal=True, width=width)
     console.print(panel(progress, now=64.0))
@@ -110,7 +113,7 @@ def test_the_panel_fits_the_width_and_stars_the_best(size, width, make_info, mak
     assert {len(line) for line in lines} == {width}
     text = "\n".join(lines)
     assert f"generation 12 (13/40), expert {12 % size}, step 601 of 2,000" in text
-    assert "checkpoint 1:02 ago" in text
+    assert " left, checkpoint 1:02 ago" in text
     assert len(re.findall(r"\*\s*0 4\.0000", text)) == 1
     assert "(5.2500)" in text
     if size > 1:
@@ -203,6 +206,8 @@ def test_a_turn_that_ended_early_and_a_failure_are_warned_of_once(
     assert text.count("warning:") == 2
     assert "generation 0: the turn of expert 0 ended early, after 50 steps: the loss is NaN" in text
     assert text.count("expert 2 failed") == 1
+    why = "(a loss that is NaN or infinite, or three turns in a row that ended early) and cannot lead until rewritten"
+    assert why in " ".join(text.split())
 
 
 def test_an_expert_that_fails_again_after_recovery_is_warned_of_again(
@@ -216,7 +221,9 @@ def test_an_expert_that_fails_again_after_recovery_is_warned_of_again(
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_a_stopped_run_says_in_one_line_how_far_it_came_and_leaves_the_rest_to_the_error(terminal, make_info, make_generation, make_console, text_of):
+def test_a_stopped_run_says_in_one_line_how_far_it_came_and_leaves_the_rest_to_the_error(
+    terminal, make_info, make_generation, make_console, text_of
+):
     console = make_console(terminal=terminal)
     info = make_info()
     screen = Screen(info, console, quiet=False)
@@ -278,7 +285,7 @@ def test_the_end_says_what_was_computed_and_moved_as_far_as_it_is_known(make_inf
         facts = {
             "TFLOP": "3.46 TFLOP of training",
             "MFLOP": "1 MFLOP of measuring",
-            "moved": "2.00 GiB moved",
+            "moved": "2.00 GiB moved between individuals' homes and the live model",
             "Wh": "100.0 Wh",
         }
         for name, fact in facts.items():

@@ -148,7 +148,9 @@ def test_a_plugin_that_is_called_as_a_built_in_one_is_told_so(
     monkeypatch.setattr("evoweights.plugins.sources.BUILT_IN", ("evoweights_lm",))
     monkeypatch.setattr("evoweights.plugins.listing.built_in_plugins", lambda: [])
     (found,) = try_plugins()
-    assert found.status == "failed" and found.reason.startswith("other-lm 1.0 calls it 'lm', as a built-in plugin")
+    assert found.status == "failed" and found.reason == (
+        "other-lm 1.0 calls it 'lm', as a built-in plugin is called. Rename its entry point, or uninstall it."
+    )
 
 
 def test_a_component_named_as_anothers_is_refused_with_both_named(install: Install) -> None:

@@ -78,7 +78,9 @@ def _bound(scope: ast.AST) -> Mapping[str, list[ast.expr]]:
                 found[name].append(value)
             case ast.AugAssign(target=ast.Name(id=name), value=value):
                 found[name].append(value)
-            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append" | "insert" | "extend"), args=values):
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id=name), attr="append" | "insert" | "extend"), args=values
+            ):
                 found[name] += values
     return found
 

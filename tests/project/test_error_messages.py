@@ -1,8 +1,8 @@
 """Every message for people is read by a test: words of it that no other message has stand in one.
 
-A message is the text of a raised error, a complaint about a configuration, a warning, what is written to stderr, and a reason: the
-text that a function returns, or that stands in a field of a record such as ``reason``. What is passed to a function that puts it
-into one of these is a message too, and so is what a variable holds that stands in one. What is interpolated differs each time;
+A message is the text of a raised error, a complaint about a configuration, a warning, what is written to stderr, and a reason:
+the text that a function returns, or that stands in a field of a record such as ``reason``. What is passed to a function that puts
+it into one of these is a message too, and so is what a variable holds that stands in one. What is interpolated differs each time;
 of the rest, three words that follow one another and occur in no other message (all words where there are fewer) must stand in a
 string of a test. Without such words, as where two files say the same, any three do. A message without two words of its own, such
 as `{where}: {error}`, is only a frame of another. Assertions, the errors of Python's protocols and `Ended`, by which the stateful
@@ -15,7 +15,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from messages import messages
+import pytest
+from messages import messages as messages_of
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [path for part in ("src", "plugins", "kernels") for path in sorted((ROOT / part).rglob("*.py"))]
@@ -54,7 +55,7 @@ def unread(sources: dict[str, str], tests: Iterable[str], *, elsewhere: Iterable
     """The place of every message of ``sources``, texts by file, that none of ``tests`` reads, and words of it to look for."""
     known = _read(map(ast.parse, tests))
     places, owners = {}, defaultdict(set)
-    for place, texts in messages({file: ast.parse(text) for file, text in sources.items()}, elsewhere=elsewhere):
+    for place, texts in messages_of({file: ast.parse(text) for file, text in sources.items()}, elsewhere=elsewhere):
         longest = max((len(re.findall(r"\w+", text)) for text in texts), default=0)
         if longest >= 2:
             places[place] = phrases = _phrases(texts, min(WORDS, longest))
@@ -68,7 +69,60 @@ def unread(sources: dict[str, str], tests: Iterable[str], *, elsewhere: Iterable
     return found
 
 
+def _sources() -> dict[str, str]:
+    return {str(path.relative_to(ROOT)): path.read_text() for path in SOURCES}
+
+
 def test_every_message_is_read_by_a_test() -> None:
-    sources = {str(path.relative_to(ROOT)): path.read_text() for path in SOURCES}
     tests = [path.read_text() for path in TESTS if path != Path(__file__)]
-    assert unread(sources, tests, elsewhere=ELSEWHERE) == []
+    assert unread(_sources(), tests, elsewhere=ELSEWHERE) == []
+
+
+def test_what_is_no_reason_is_there() -> None:
+    trees = {file: ast.parse(text) for file, text in _sources().items()}
+    places, left = ({place for place, _ in messages_of(trees, elsewhere=hidden)} for hidden in ((), ELSEWHERE))
+    for each in ELSEWHERE:
+        assert any(place.startswith(each) for place in places - left), f"{each} hides nothing"
+
+
+def test_a_message_that_no_test_reads_is_named() -> None:
+    code = 'def f(x):\n    raise Odd(f"{x}: no such thing. Take another.")\n    raise Odd(f"{x}: no such place. Take another.")\n'
+    both = ["a.py:2: no such thing", "a.py:3: no such place"]
+    assert unread({"a.py": code}, ['found("Take another")', '"""No such thing: no such place."""']) == both
+    assert unread({"a.py": code}, ['found(match=r"x: no such thing\\.")']) == both[1:]
+    assert unread({"a.py": code}, ['found("no such place" in str(error), f"{x}: no such thing")']) == []
+
+
+KINDS = {
+    "an error": 'raise Odd("nobody reads this")',
+    "an error with advice": 'raise Odd(what, advice="nobody reads this")',
+    "a complaint": 'source.complain("seed", "nobody reads this")',
+    "a warning": '_LOG.warning("nobody reads this: %s", x)',
+    "a line on stderr": 'sys.stderr.write("nobody reads this")',
+    "bytes on stderr": 'os.write(2, "nobody reads this".encode())',
+    "a line by Typer": 'typer.echo("nobody reads this", err=True)',
+    "what may be on stderr": 'say("nobody reads this", err=json)',
+    "a reason that is returned": 'def why(x) -> str:\n    return "" if x else "nobody reads this"',
+    "reasons that are given one by one": 'def why(x) -> Iterator[str]:\n    yield f"nobody reads this {x}"',
+    "a reason in a record": 'class R:\n    reason: str\nR(False, "nobody reads this")',
+    "what is handed on": 'def fail(what: str):\n    raise Odd(f"{what}.")\nfail("nobody reads this")',
+    "by another": 'def a(b: str):\n    raise Odd(b)\ndef c(d: int, e: str):\n    a(e)\nc(1, e="nobody reads this")',
+    "a variable": 'def f():\n    text = "nobody reads this"\n    raise Odd(f"{text}.")',
+    "a list": 'def f():\n    lines = []\n    lines.append("nobody reads this")\n    raise Odd("; ".join(lines))',
+    "one of two": 'raise Odd("a b c d" if x else "nobody reads this")',
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_message_is_seen(kind: str) -> None:
+    found = unread({"a.py": KINDS[kind]}, [])
+    assert len(found) == 1 and found[0].startswith("a.py:"), found
+    assert unread({"a.py": KINDS[kind]}, ['assert "nobody reads this" in text']) == []
+
+
+@pytest.mark.parametrize("code", [
+    'raise AssertionError("nobody reads this")', 'say("nobody reads this", err=False)', '_LOG.info("nobody reads this")',
+    'def doc(x) -> str:\n    """Nobody reads this."""\n    return x', 'def f():\n    text = "nobody reads this"\n    return text',
+])  # fmt: skip
+def test_what_is_no_message_need_not_be_read(code: str) -> None:
+    assert unread({"a.py": code}, []) == []

@@ -63,7 +63,7 @@ def test_a_checkpoint_or_a_best_individual_that_cannot_be_written_is_named(tmp_p
     (tmp_path / "file").touch()
     with pytest.raises(ResourceError, match=r"^The checkpoint .*step-000000001 could not be written: Not a directory"):
         save(CheckpointStore(tmp_path / "file" / "checkpoints"), 1)
-    with pytest.raises(ResourceError, match="^The best individual .*/file/best could not be written: Not a directory"):
+    with pytest.raises(ResourceError, match=r"^The best individual .*/file/best could not be written: Not a directory"):
         save_best(tmp_path / "file" / "best", {"own.weights": torch.zeros(1)}, {})
 
 

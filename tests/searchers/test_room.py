@@ -80,8 +80,10 @@ def test_a_run_is_refused_before_it_starts(tmp_path, start, free):
     """With the figure, and before a fitness was measured."""
     free(2**20)
     config = config_in(tmp_path, improve=[{"name": "snes", "popsize": 64, "space": "genome"}], vary=[])
-    with pytest.raises(ResourceError, match=r"improve snes over [0-9,]+ numbers .* and 0.00 GiB are free"):
+    with pytest.raises(ResourceError, match=r"improve snes over [0-9,]+ numbers .* and 0.00 GiB are free") as caught:
         start(config)
+    advice = "Search a subspace or a LoRA (`space: subspace`), narrow space.scope, or make popsize smaller."
+    assert str(caught.value).endswith(advice)
     assert not list(tmp_path.rglob("step-*")) and not list(tmp_path.rglob("metrics.jsonl"))
 
 
