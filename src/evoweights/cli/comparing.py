@@ -100,6 +100,11 @@ def _planned(config: "RunConfig", names: list[str] | None, seeds: int, allow_env
 
     chosen = controls_of(config) if names is None else controls_called(config, names)
     beside = plan(config, chosen, allow_env=allow_env, left_out=lambda line: mention(line, err=True))
+    if not beside:
+        raise UsageError(
+            f"ablate: no control says anything about {config.name}, so it would be compared with nothing. Known controls: "
+            "`evoweights operators --kind control`; to carry out the configuration alone: `evoweights run`."
+        )
     runs = []
     for seed in range(config.seed, config.seed + seeds):
         for each in [Planned(config.name, derived(config, [], name=config.name, allow_env=allow_env)), *beside]:

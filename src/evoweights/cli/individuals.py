@@ -43,7 +43,9 @@ def generate(
     prompt: Annotated[str, typer.Option("--prompt", "-p", help="Text to continue; empty to start a document.")] = "",
     tokens: Annotated[int, typer.Option(min=1, help="Most tokens to add.")] = 64,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 always takes the likeliest token.")] = 0.8,
-    seed: Annotated[int, typer.Option(min=0, help="The text is a function of weights, prompt and seed.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**64 - 1, help="The text is a function of weights, prompt and seed.")
+    ] = 0,
     expert: Expert = "best",
     allow_env: AllowEnv = None,
 ) -> None:

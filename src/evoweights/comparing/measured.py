@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import Any
 
 from evoweights.comparing.curves import Curve
 from evoweights.config.source import parse
-from evoweights.errors import UsageError
+from evoweights.errors import CheckpointError, UsageError
 from evoweights.storage.run_dir import RunDirectory
-from evoweights.storage.run_parts import INFO, read_facts
+from evoweights.storage.run_parts import CONFIG, INFO, METRICS, read_facts
 
 AXES = ("tokens", "flops", "seconds")
 """What runs are compared over; what a task counts is called tokens here, whatever it is."""
@@ -51,19 +52,30 @@ def read_run(folder: Path) -> MeasuredRun:
     """Read a run, whether or not it is finished.
 
     Raises:
-        UsageError: the folder is no run, or nothing of it has been measured.
+        UsageError: the folder is no run, or nothing of it has been measured yet.
+        CheckpointError: a line of ``metrics.jsonl`` does not say what happened, or none does though the run is finished.
     """
     folder = folder.absolute()
     run = RunDirectory.read(folder)
     status = run.status(verify=False)
     records = list(run.read_metrics())
-    curves = {axis: Curve.through(points) for axis, points in _points(records).items()}
+    settings = settings_of(run)
+    try:
+        curves = {axis: Curve.through(points) for axis, points in _points(records).items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder / METRICS}: a line is no record of a generation ({type(error).__name__}: {error}). Put back an intact "
+            "copy."
+        ) from error
     if curves["seconds"].last is None:
-        raise UsageError(
-            f"{folder}: no generation with a validation loss is in its metrics.jsonl, so there is nothing to compare. "
-            f"The run is {status.state}; continue it with: evoweights resume {folder}"
+        is_over = status.state == "finished"
+        todo = (
+            "put back an intact copy" if is_over else f"continue it with: evoweights resume {shlex.quote(str(folder))}"
         )
-    settings = parse(run.config_text, name=str(folder / "config.yaml")).values
+        raise (CheckpointError if is_over else UsageError)(
+            f"{folder}: no generation with a validation loss is in its metrics.jsonl, so there is nothing to compare. "
+            f"The run is {status.state}; {todo}"
+        )
     notes = [] if status.state == "finished" else [_unfinished(folder.name, status.state, records, settings)]
     if any("ledger" not in each for each in records):
         notes.append(f"{folder.name} has no ledger (an earlier version made it), so its FLOPs are not known")
@@ -72,6 +84,19 @@ def read_run(folder: Path) -> MeasuredRun:
     device = f"{environment.get('device')} on {environment.get('machine')}, {environment.get('torch_threads')} threads"
     unit = read_facts(folder / INFO).get("unit") if (folder / INFO).exists() else None
     return MeasuredRun(folder, settings, curves, best.get("task") or {}, device, str(unit or "tokens"), tuple(notes))
+
+
+def settings_of(run: RunDirectory) -> Mapping[str, Any]:
+    """The settings of a run, as its configuration has them.
+
+    Raises:
+        UsageError: its configuration is not one of a run.
+    """
+    file = run.folder / CONFIG
+    settings = parse(run.config_text, name=str(file)).values
+    if "generations" not in settings:
+        raise UsageError(f"{file} is no configuration of a run: it has no `generations`. Put back an intact copy.")
+    return settings
 
 
 def _unfinished(name: str, state: str, records: list[dict[str, Any]], settings: Mapping[str, Any]) -> str:

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evoweights.config.source import parse
-from evoweights.errors import UsageError
+from evoweights.comparing.measured import settings_of
 from evoweights.storage.run_parts import INFO, RESULT, read_facts
 
 if TYPE_CHECKING:
@@ -54,10 +53,7 @@ def read_facts_of(run: "RunDirectory") -> RunFacts:
         UsageError: its configuration is not one of a run.
         CheckpointError: a file cannot be read.
     """
-    file = run.folder / "config.yaml"
-    settings = parse(run.config_text, name=str(file)).values
-    if "generations" not in settings:
-        raise UsageError(f"{file} is no configuration of a run: it has no `generations`. Put back an intact copy.")
+    settings = settings_of(run)
     status = run.status(verify=False)
     info, result = (read_facts(path) if (path := run.folder / name).exists() else {} for name in (INFO, RESULT))
     references = info.get("references")

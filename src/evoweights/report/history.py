@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evoweights.errors import CheckpointError, UsageError
-from evoweights.storage.run_parts import METRICS
+from evoweights.storage.run_parts import DONE, METRICS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +86,7 @@ def read_history(run: "RunDirectory") -> History:
 
     Raises:
         UsageError: no generation is over yet.
-        CheckpointError: a line of ``metrics.jsonl`` does not say what happened.
+        CheckpointError: a line of ``metrics.jsonl`` does not say what happened, or there is none though the run is finished.
     """
     records: list[_Record] = []
     for number, line in enumerate(run.read_metrics(), 1):
@@ -94,11 +94,15 @@ def read_history(run: "RunDirectory") -> History:
             records.append(_checked(line))
             if records[-2:-1] and records[-2].generation >= records[-1].generation:
                 raise ValueError(f"generation {records[-1].generation} after {records[-2].generation}")
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise CheckpointError(
                 f"{run.folder / METRICS}: line {number} is no record of a generation ({type(error).__name__}: {error}). "
                 "Put back an intact copy."
             ) from error
+    if not records and (run.folder / DONE).exists():
+        raise CheckpointError(
+            f"{run.folder / METRICS}: no generation is recorded, though the run is finished. Put back an intact copy."
+        )
     if not records:
         raise UsageError(
             f"{run.folder}: no generation is over yet, so there is nothing to look at. "

@@ -79,7 +79,8 @@ def _load(folder: Path) -> "tuple[dict[str, Tensor], dict[str, Any]]":
             problems.append(f"{candidate} is damaged: {'; '.join(found) or 'it is no best individual'}.")
     if not problems:
         raise CheckpointError(
-            f"{folder.parent} has no best individual yet. Continue the run until a generation is over."
+            f"{folder.parent} has no best individual yet. Continue the run until a generation is over, or put its folder "
+            "back from a copy."
         )
     raise CheckpointError("\n".join([*problems, "Continue the run, or restore the file from a copy."]))
 

@@ -7,17 +7,16 @@ One process writes (it holds a lock); anyone may read beside it.
 """
 
 import math
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from evoweights.errors import EvoweightsError, UsageError, did_you_mean
+from evoweights.errors import EvoweightsError
 from evoweights.storage import durable, journal
 from evoweights.storage.best import load_best, put_back_best, save_best
 from evoweights.storage.checkpoints import CheckpointStore
-from evoweights.storage.run_folder import check_name, check_output, free_folder, is_unused, refuse_other
+from evoweights.storage.run_folder import check_name, check_output, free_folder, is_unused, refuse_no_run, refuse_other
 from evoweights.storage.run_lock import Holder, RunLock, holder_of
 from evoweights.storage.run_parts import (
     BEST,
@@ -112,9 +111,7 @@ class RunDirectory:
             UsageError: the folder holds no run, or no readable configuration.
             CheckpointError: a part of the run is not what it must be.
         """
-        if not os.path.lexists(folder / CONFIG):
-            beside = [path.parent.name for path in folder.absolute().parent.glob(f"*/{CONFIG}")]
-            raise UsageError(f"{folder} is no run: it has no {CONFIG}.{did_you_mean(folder.name, beside)}")
+        refuse_no_run(folder)
         refuse_damaged(folder)
         read_text(folder / CONFIG)
         return cls(folder)

@@ -7,7 +7,7 @@ import re
 import shlex
 from pathlib import Path
 
-from evoweights.errors import UsageError
+from evoweights.errors import UsageError, did_you_mean
 from evoweights.storage import durable
 from evoweights.storage.run_lock import HOLDER, LOCK
 from evoweights.storage.run_parts import CHECKPOINTS, CONFIG, ENVIRONMENT, METRICS, read_text, refuse_damaged
@@ -15,6 +15,8 @@ from evoweights.storage.run_parts import CHECKPOINTS, CONFIG, ENVIRONMENT, METRI
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}")
 _NAME_LINE = re.compile(r"^name:.*\n?", re.MULTILINE)
 _DIFFERENCE = 20
+_NEAR = 10
+"""Of so many runs at most the names are told."""
 
 
 def check_name(name: str) -> str:
@@ -46,6 +48,25 @@ def check_output(output: Path) -> None:
             ) from error
         if os.path.lexists(each):
             raise UsageError(f"output: {each} is no folder, so no run can be made in it. Choose another output folder.")
+
+
+def refuse_no_run(folder: Path) -> None:
+    """See that a folder has the configuration of a run.
+
+    Raises:
+        UsageError: it has none; runs that are in it or beside it are named.
+    """
+    if os.path.lexists(folder / CONFIG):
+        return
+    if inside := sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}")):
+        more = f" and {len(inside) - _NEAR} more" if len(inside) > _NEAR else ""
+        raise UsageError(
+            f"{folder} is no run, but a folder of runs: {', '.join(inside[:_NEAR])}{more}. Give one of them."
+        )
+    beside = [path.parent.name for path in folder.absolute().parent.glob(f"*/{CONFIG}")]
+    near = difflib.get_close_matches(folder.name, beside, n=_NEAR, cutoff=0.0)
+    told = did_you_mean(folder.name, near) if near else " Give the folder of a run, such as runs/NAME."
+    raise UsageError(f"{folder} is no run: it has no {CONFIG}.{told}")
 
 
 def free_folder(folder: Path) -> Path:

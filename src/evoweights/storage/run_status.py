@@ -20,7 +20,7 @@ class RunStatus:
 
     ``step`` is the number of the checkpoint it would continue from, ``reached`` how far the run was then (None if the
     checkpoint does not say), ``metrics`` the last line written, ``note`` what DONE or FAILED say, ``problems`` what is wrong
-    with checkpoints and the best. If ``is_resumable``, the same command continues the run.
+    with checkpoints, the best and the metrics. If ``is_resumable``, the same command continues the run.
     """
 
     name: str
@@ -48,6 +48,9 @@ def status_of(folder: Path, checkpoints: CheckpointStore, holder: Holder | None,
     newest = next((each for each in verdicts if each.ok), None)
     texts = {mark: read_text(path).strip() for mark in (DONE, FAILED) if (path := folder / mark).exists()}
     metrics = journal.last(folder / METRICS)
+    if metrics is not None and not _is_of_a_generation(metrics):
+        damaged.append(f"{METRICS}: its last line is no record of a generation; put back an intact copy")
+        metrics = None
     started = "new" if metrics is None and not verdicts else "stopped"
     ended = "finished" if DONE in texts else "failed" if FAILED in texts else started
     return RunStatus(
@@ -63,3 +66,8 @@ def status_of(folder: Path, checkpoints: CheckpointStore, holder: Holder | None,
         problems=(*damaged, *([problem] if problem else [])),
         is_resumable=not holder and DONE not in texts and (newest is not None or not verdicts),
     )
+
+
+def _is_of_a_generation(record: Mapping[str, Any]) -> bool:
+    loss = record.get("best_fitness")
+    return type(record.get("generation")) is int and (loss is None or isinstance(loss, int | float))
