@@ -14,7 +14,7 @@ from evoweights.records import VaryRecord
 from evoweights.seeds import Noise
 from evoweights.varying.losses import RowLosses
 from evoweights.varying.named_tensors import rewrite_tensors_
-from evoweights.varying.plans import Named, Planned, groups, planned
+from evoweights.varying.plans import Measured, Named, groups, measure, planned
 from evoweights.varying.sources import Before, carry_optimizer_state_, parents_by_name
 from evoweights_kernels import CacheError, Call, KernelError, apply_
 
@@ -43,7 +43,7 @@ def vary(
     """
     records = []
     plan = planned(entries, scene, noise)
-    measured = _measure(population, plan)
+    measured = measure(population, plan)
     optimizer = [each.name for each in population.slots if each.role == "optimizer"]
     copied = optimizer if optimizer_state == "copy" else []
     for group, pairs in groups(plan):
@@ -65,23 +65,6 @@ def vary(
             record = VaryRecord(generation, labels, pair.target, new.id, new.parents, pair.parents, ran)
             records.append(record if losses is None else replace(record, losses=tuple(found)))
     return records
-
-
-Measured = Mapping[tuple[str, int], Mapping[str, Tensor]]
-"""Tile scalars by an entry's label and the target's row."""
-
-
-def _measure(population: Population, plan: Sequence[Planned]) -> Measured:
-    """The tile scalars of every operator and target, before anything is rewritten, so that they do not depend on fusion."""
-    measured = {}
-    for each in plan:
-        operator = each.entry.operator
-        if isinstance(operator, GeneOperator):
-            with calling(f"operator {operator.name}: tile_scalars"):
-                for pair in each.pairs:
-                    row = population.row(pair.target)
-                    measured[each.entry.label, pair.target] = operator.tile_scalars(population.layout, row)
-    return measured
 
 
 def _rewrite_(

@@ -193,7 +193,7 @@ def test_runs_without_a_ledger_are_compared_on_what_is_known(tmp_path: Path) -> 
 
 
 def test_runs_without_any_loss_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="there is nothing to compare"):
+    with pytest.raises(UsageError, match=r"nothing to compare\. The run is \w+; continue it with: evoweights resume"):
         read_run(make_run(tmp_path / "run", [None, None], done=False))
 
 

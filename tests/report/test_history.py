@@ -70,6 +70,9 @@ def test_a_line_that_is_just_being_written_is_left_out(tmp_path: Path) -> None:
 
 def test_a_run_without_a_generation_says_so(tmp_path: Path) -> None:
     folder = record_run(tmp_path / "run", generations=0)
+    with pytest.raises(CheckpointError, match="no generation is recorded, though the run is finished"):
+        history_of(folder)
+    (folder / "DONE").unlink()
     with pytest.raises(UsageError, match="no generation is over yet"):
         history_of(folder)
 

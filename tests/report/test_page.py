@@ -269,7 +269,9 @@ def test_what_is_no_run_is_one_clear_error(tmp_path: Path, full: Path) -> None:
     with pytest.raises(UsageError, match="is no run"):
         render([tmp_path / "none"])
     with pytest.raises(UsageError, match="no generation is over yet, so there is nothing to look at"):
-        render([record_run(tmp_path / "new", generations=0, settings={"generations": 5})])
+        new = record_run(tmp_path / "new", generations=0, settings={"generations": 5})
+        (new / "DONE").unlink()
+        render([new])
     damaged = record_run(tmp_path / "damaged")
     (damaged / "info.json").write_text("{")
     with pytest.raises(CheckpointError, match=r"info\.json is not JSON"):

@@ -1,11 +1,14 @@
 """What a vary phase will do: who is rewritten from whom, and which operators become one launch."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+
+from torch import Tensor
 
 from evoweights.contract import calling
 from evoweights.operators import GeneOperator, Pair, PairOperator, Scene
+from evoweights.population import Population
 from evoweights.seeds import Noise
 
 
@@ -32,6 +35,23 @@ def planned(entries: Sequence[Named], scene: Scene, noise: Noise) -> list[Planne
         with calling(f"operator {each.operator.name}: pairs"):
             plan.append(Planned(each, tuple(each.operator.pairs(replace(scene, noise=noise.at(each.label))))))
     return plan
+
+
+Measured = Mapping[tuple[str, int], Mapping[str, Tensor]]
+"""Tile scalars by an entry's label and the target's row."""
+
+
+def measure(population: Population, plan: Sequence[Planned]) -> Measured:
+    """The tile scalars of every operator and target, before anything is rewritten, so that they do not depend on fusion."""
+    measured = {}
+    for each in plan:
+        operator = each.entry.operator
+        if isinstance(operator, GeneOperator):
+            with calling(f"operator {operator.name}: tile_scalars"):
+                for pair in each.pairs:
+                    row = population.row(pair.target)
+                    measured[each.entry.label, pair.target] = operator.tile_scalars(population.layout, row)
+    return measured
 
 
 def groups(plan: Sequence[Planned]) -> Iterator[tuple[list[Named], tuple[Pair, ...]]]:
