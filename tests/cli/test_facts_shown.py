@@ -1,5 +1,6 @@
 """The words beside the figures that commands show, and what they say where something fails."""
 
+import dataclasses
 import inspect
 import os
 import tempfile
@@ -9,8 +10,10 @@ import pytest
 import torch
 from command_line import SMALL, CommandLine
 
+from evoweights.cli.looking import _where_it_goes_on
 from evoweights.plugins.listing import PluginStatus
 from evoweights.plugins.sources import Plugin
+from evoweights.storage.run_dir import RunDirectory
 from evoweights_toy.function import FunctionTask
 
 
@@ -129,3 +132,9 @@ def test_an_operator_whose_credit_cannot_be_measured_says_how_to_do_without(
     assert outcome.code == 5
     assert "FunctionTask: score individual 1 to credit operators (`credit: false` does not) raised" in outcome.err
     assert evoweights("run", "small.yaml", "credit=false", "name=without").code == 0
+
+
+def test_a_run_whose_checkpoint_does_not_say_how_far_it_was_goes_on_from_its_number(evoweights: CommandLine) -> None:
+    assert evoweights("run", "small.yaml").code == 0
+    status = dataclasses.replace(RunDirectory.read(Path("runs/small")).status(), step=7, reached=None)
+    assert _where_it_goes_on(status, 4) == "from checkpoint 7"

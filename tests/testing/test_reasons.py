@@ -5,15 +5,19 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
+import torch
 from small_components import Blend, SharedFirst, Wander
 from zoo_general import Plain
 from zoo_improvers import Descends
 
 from evoweights.errors import UsageError
+from evoweights.genome import Layout
 from evoweights.testing import engine_machine, improver_checks, operator_checks
+from evoweights.testing.comparing import bits, differences
 from evoweights.testing.grounds import Draw, awkward_layout
 from evoweights.testing.stateful.invariants import Watched, broken_rules
 from evoweights.testing.stateful.place import Place
+from evoweights.testing.strategies import segments_of
 from evoweights.traits import Traits
 from evoweights_classic.pso import PSO
 
@@ -162,3 +166,13 @@ def test_saved_weights_that_do_not_verify_or_lie_elsewhere_are_said_to(place):
     found = list(broken_rules(place, watched, has_saved=True))
     assert found[0] == "EW-R07: no checkpoint verifies: []"
     assert "EW-R05: the shared weights lie in another storage than at the start" in found
+
+
+def test_an_element_that_is_no_gene_is_said_to_be_padding():
+    layout = Layout(segments_of([("matrix", (3, 1)), ("matrix", (3, 1))]), torch.float32)
+    wanted = torch.zeros(layout.size)
+    gap = next(n for n in range(layout.size) if all(not s.start <= n < s.start + s.count for s in layout.segments))
+    for place, where in ((gap, f"element {gap}, which is padding, is 1, not 0"), (0, "gene 0 of matrix.0 is 1, not 0")):
+        found = wanted.clone()
+        found[place] = 1.0
+        assert list(differences(bits(found), bits(wanted), counted=(), layout=layout, where=())) == [where]

@@ -65,8 +65,8 @@ def refuse_no_run(folder: Path) -> None:
         )
     beside = [path.parent.name for path in folder.absolute().parent.glob(f"*/{CONFIG}")]
     near = difflib.get_close_matches(folder.name, beside, n=_NEAR, cutoff=0.0)
-    told = did_you_mean(folder.name, near) if near else " Give the folder of a run, such as runs/NAME."
-    raise UsageError(f"{folder} is no run: it has no {CONFIG}.{told}")
+    known = did_you_mean(folder.name, near, none="Give the folder of a run, such as runs/NAME.")
+    raise UsageError(f"{folder} is no run: it has no {CONFIG}.{known}")
 
 
 def free_folder(folder: Path) -> Path:
