@@ -86,7 +86,7 @@ BAD = {
     "a bare operator": bare("operator", "vary=[{name: bare}]", "'Bare' object has no attribute"),
     "a bare control": bare("control", "controls=[bare]", "control bare: applies raised AttributeError"),
     "a bare observer": bare("observer", "observers=[{name: bare}]", "plugin observers.0 (bare): it has no hook."),
-    "a run that is a file": Bad(["status", "small.yaml"], 2, "small.yaml is no run: it has no config.yaml. Give the folder of a run"),
+    "a run that is a file": Bad(["status", "small.yaml"], 2, "small.yaml is no run: it has no config.yaml. Give the folder"),
     "a run whose name is too long": Bad(["report", LONG], 2, "File name too long. Give another path, or mend what"),
     "a page in no folder": Bad(["report", "small.yaml", "--to", f"{LONG}.html"], 2, "File name too long. Give another path"),
     "a new plugin in no folder": Bad(["plugins", "new", "mine", "--to", LONG], 2, "File name too long. Give another path"),
