@@ -145,8 +145,7 @@ def gene_call(
             tensors[argument.name] = parents[argument.name]
     # The source is part of the path: a row that two leaders rewrite draws anew for each.
     here = noise.at("individual", pair.target, "from", pair.source)
-    noisy = [each.name for each in operator.kernel.arguments if each.is_noise]
-    streams = {name: here.stream(name) for name in noisy}
+    streams = {each.name: here.stream(each.name) for each in operator.kernel.arguments if each.is_noise}
     if target.dtype == torch.bfloat16 and operator.rounding == "stochastic":
         streams["rounding"] = here.stream("rounding")
     with calling(f"operator {operator.name}: scalars"):
