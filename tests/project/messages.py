@@ -15,15 +15,22 @@ Trees = Mapping[str, ast.Module]
 Message = tuple[str, list[str]]
 """Where it stands, as ``file:line``, and what of it is the same whenever it is shown."""
 
+Telling = ast.Call | ast.Assert
+"""What may tell people something."""
 
-def messages(trees: Trees, *, elsewhere: Iterable[str] = ()) -> Iterator[Message]:
-    """Every message of modules by their file; files that begin with ``elsewhere`` have no reasons, but all the rest."""
-    tells = _Tellers(trees)
+
+def messages(trees: Trees, *, elsewhere: Iterable[str] = (), asserting: Iterable[str] = ()) -> Iterator[Message]:
+    """Every message of modules by their file.
+
+    Files that begin with ``elsewhere`` have no reasons, but all the rest; in those that begin with ``asserting``, assertions are
+    for people.
+    """
+    tells = _Tellers(trees, tuple(asserting))
     for file, tree in trees.items():
         has_reasons = not file.startswith(tuple(elsewhere))
         told = {}
         for scope in (*_functions(tree), tree):
-            found = [each for call in _calls(scope) if (each := tells(file, call, has_reasons=has_reasons))]
+            found = [each for one in _tellings(scope) if (each := tells(file, one, has_reasons=has_reasons))]
             if isinstance(scope, ast.FunctionDef) and has_reasons:
                 found += [[each] for each in _returned(scope)]
             for expressions in (*found, *([each] for each in _held(found, _bound(scope)))):
@@ -102,7 +109,8 @@ def _held(told: Iterable[list[ast.expr]], bound: Mapping[str, list[ast.expr]]) -
 class _Tellers:
     """The calls that tell people something, those included that hand what they are given on to such a call."""
 
-    def __init__(self, trees: Trees) -> None:
+    def __init__(self, trees: Trees, asserting: tuple[str, ...]) -> None:
+        self.asserting = asserting
         nodes = [node for tree in trees.values() for node in ast.walk(tree)]
         self.raised = {id(node.exc) for node in nodes if isinstance(node, ast.Raise)}
         classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
@@ -110,21 +118,24 @@ class _Tellers:
         self.records = {each.name for each in classes if _is_record(each)}
         self.handed_on: dict[str, tuple[list[str], set[str]]] = {}
         functions = [(file, node, _texts(node)) for file, tree in trees.items() for node in _functions(tree)]
-        functions = [(file, each, texts, _calls(each)) for file, each, texts in functions if texts]
+        functions = [(file, each, texts, _tellings(each)) for file, each, texts in functions if texts]
         known = -1
         while known != (known := sum(len(texts) for _, texts in self.handed_on.values())):
-            for file, each, texts, calls in functions:
-                told = {part.id for call in calls for part in self._told(file, call) if isinstance(part, ast.Name)}
+            for file, each, texts, tellings in functions:
+                told = {part.id for one in tellings for part in self._told(file, one) if isinstance(part, ast.Name)}
                 if texts & told:
                     order = [one.arg for one in each.args.args if one.arg not in ("self", "cls")]
                     self.handed_on.setdefault(_key(file, each.name), (order, set()))[1].update(texts & told)
 
-    def __call__(self, file: str, call: ast.Call, *, has_reasons: bool = False) -> list[ast.expr]:
+    def __call__(self, file: str, telling: Telling, *, has_reasons: bool = False) -> list[ast.expr]:
         """What a call tells: all that it is given, or what a function hands on of it; nothing where it only works."""
-        name = ast.unparse(call.func)
+        asserts = file.startswith(self.asserting)
+        if isinstance(telling, ast.Assert):
+            return [telling.msg] if asserts and telling.msg else []
+        call, name = telling, ast.unparse(telling.func)
         last = name.rpartition(".")[2]
         options = {each.arg: each.value for each in call.keywords}
-        if name in NOT_FOR_PEOPLE:
+        if name in NOT_FOR_PEOPLE and not (asserts and name == "AssertionError"):
             return []
         if (
             id(call) in self.raised
@@ -139,8 +150,8 @@ class _Tellers:
         given = [*zip(names, call.args, strict=False), *options.items()]
         return [value for argument, value in given if argument in handed_on]
 
-    def _told(self, file: str, call: ast.Call) -> Iterator[str | ast.Name]:
-        return (part for each in self(file, call) for part in _parts(each))
+    def _told(self, file: str, telling: Telling) -> Iterator[str | ast.Name]:
+        return (part for each in self(file, telling) for part in _parts(each))
 
 
 def _key(file: str, name: str) -> str:
@@ -154,8 +165,8 @@ def _texts(function: ast.FunctionDef) -> set[str]:
     return {each.arg for each in given if each.annotation and ast.unparse(each.annotation) == "str"}
 
 
-def _calls(scope: ast.AST) -> list[ast.Call]:
-    return [node for node in ast.walk(scope) if isinstance(node, ast.Call)]
+def _tellings(scope: ast.AST) -> list[Telling]:
+    return [node for node in ast.walk(scope) if isinstance(node, Telling)]
 
 
 def _functions(tree: ast.AST) -> list[ast.FunctionDef]:

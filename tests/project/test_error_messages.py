@@ -5,14 +5,15 @@ the text that a function returns, or that stands in a field of a record such as 
 it into one of these is a message too, and so is what a variable holds that stands in one. What is interpolated differs each time;
 of the rest, three words that follow one another and occur in no other message (all words where there are fewer) must stand in a
 string of a test. Without such words, as where two files say the same, any three do. A message without two words of its own, such
-as `{where}: {error}`, is only a frame of another. Assertions, the errors of Python's protocols and `Ended`, by which the stateful
-test's reference ends a story, are no messages for people; texts that functions return and that are none stand in `ELSEWHERE`.
+as `{where}: {error}`, is only a frame of another. The errors of Python's protocols and `Ended`, by which the stateful test's
+reference ends a story, are no messages for people. Assertions are some only in the conformance kit, whose rules are assertions.
+Texts that functions return and that are no messages stand in `ELSEWHERE`.
 """
 
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ ELSEWHERE = {
     "plugins/evoweights_eoe/controls.py": "settings that a control changes",
 }
 """Files, by how their names begin, whose functions return other texts than reasons, and what those are."""
+KIT = "src/evoweights/testing/"
+"""Where assertions are for people: the authors of what breaks a rule."""
+WORDLESS = {
+    "src/evoweights/testing/stateful/machine.py": "a list of the invariants that are broken, each in its own words",
+    "src/evoweights/testing/stateful/place.py": "of the machine itself, which calls in this order",
+}
+"""Files of the kit with an assertion without words of its own, and what it says instead."""
 
 Phrases = frozenset[tuple[str, ...]]
 
@@ -51,11 +59,14 @@ def _read(trees: Iterable[ast.AST]) -> Phrases:
     return frozenset().union(*(_phrases(texts, size) for size in range(2, WORDS + 1)))
 
 
-def unread(sources: dict[str, str], tests: Iterable[str], *, elsewhere: Iterable[str] = ()) -> list[str]:
+def unread(
+    sources: dict[str, str], tests: Iterable[str], *, elsewhere: Iterable[str] = (), asserting: str = KIT
+) -> list[str]:
     """The place of every message of ``sources``, texts by file, that none of ``tests`` reads, and words of it to look for."""
     known = _read(map(ast.parse, tests))
     places, owners = {}, defaultdict(set)
-    for place, texts in messages_of({file: ast.parse(text) for file, text in sources.items()}, elsewhere=elsewhere):
+    trees = {file: ast.parse(text) for file, text in sources.items()}
+    for place, texts in messages_of(trees, elsewhere=elsewhere, asserting=[asserting]):
         longest = max((len(re.findall(r"\w+", text)) for text in texts), default=0)
         if longest >= 2:
             places[place] = phrases = _phrases(texts, min(WORDS, longest))
@@ -83,6 +94,24 @@ def test_what_is_no_reason_is_there() -> None:
     places, left = ({place for place, _ in messages_of(trees, elsewhere=hidden)} for hidden in ((), ELSEWHERE))
     for each in ELSEWHERE:
         assert any(place.startswith(each) for place in places - left), f"{each} hides nothing"
+
+
+def _wordless(tree: ast.AST) -> Iterator[int]:
+    """The lines of assertions that do not say in at least two words of their own what is wrong."""
+    for node in ast.walk(tree):
+        texts = (
+            [each.value for each in ast.walk(node.msg) if isinstance(each, ast.Constant)]
+            if isinstance(node, ast.Assert) and node.msg
+            else []
+        )
+        if isinstance(node, ast.Assert) and not _phrases(map(str, texts), 2):
+            yield node.lineno
+
+
+def test_every_assertion_of_the_kit_says_what_is_wrong() -> None:
+    found = {file: [*_wordless(ast.parse(text))] for file, text in _sources().items() if file.startswith(KIT)}
+    assert {file: lines for file, lines in found.items() if lines and file not in WORDLESS} == {}
+    assert all(len(found[each]) == 1 for each in WORDLESS)
 
 
 def test_a_message_that_no_test_reads_is_named() -> None:

@@ -76,7 +76,7 @@ def specimens() -> list[Specimen]:
     }
     found: dict[tuple[str, str], Specimen] = {}
     for kind, zoo in zoos.items():
-        for rule, component in zoo:
+        for rule, component, _ in zoo:
             key = kind, type(component).__name__
             rules = found[key].rules if key in found else ()
             found[key] = Specimen(kind, component, (*rules, rule))

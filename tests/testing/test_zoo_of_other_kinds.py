@@ -43,12 +43,15 @@ def pytest_shows_all_of_what_it_compares(monkeypatch):
     monkeypatch.setenv("CI", "true")
 
 
-@pytest.mark.parametrize(("checks", "rule", "component"), CASES, ids=[f"{r}-{type(c).__name__}" for _, r, c in CASES])
-def test_a_broken_component_is_caught_by_the_check_that_names_its_fault(checks, rule, component):
+@pytest.mark.parametrize(
+    ("checks", "rule", "component", "words"), CASES, ids=[f"{r}-{type(c).__name__}" for _, r, c, _ in CASES]
+)
+def test_a_broken_component_is_caught_by_the_check_that_names_its_fault(checks, rule, component, words):
     check = next(each for each in checks(component, profile="quick") if each.rule.id == rule)
     result, raised = check.result()
     assert result.status == "failed", result
     assert isinstance(raised, Exception)
+    assert words in result.reason.removeprefix(result.rule)
     assert len(str(raised)) < 2000, "what is shown of two states is a few words"
 
 
@@ -84,4 +87,4 @@ def test_what_is_global_and_changed_is_named():
 
 @pytest.mark.parametrize(("rules", "zoo"), [each[1:] for each in ZOOS], ids=[each[0].__name__ for each in ZOOS])
 def test_every_rule_has_a_specimen(rules, zoo):
-    assert {each.id for each in rules} == {rule for rule, _ in zoo}
+    assert {each.id for each in rules} == {rule for rule, *_ in zoo}

@@ -42,6 +42,17 @@ class Sorts(Selects):
         return chosen
 
 
+@dataclass(frozen=True)
+class Remembers(Selects):
+    """Keeps the losses it has seen in itself, so that a resumed run knows of others (pymoo #558: resumed results differ)."""
+
+    seen: list = field(default_factory=list, compare=False)
+
+    def choose(self, fitness, noise):
+        self.seen.append(min(fitness))
+        return super().choose(fitness, noise)
+
+
 class Shuffles(Selects):
     """Breaks ties by Python's generator (nevergrad #4: not reproducible from a seed)."""
 
@@ -62,6 +73,13 @@ class OneTooFew(Selects):
 
     def choose(self, fitness, noise):
         return super().choose(fitness, noise)[: len(fitness) // 2 * 2]
+
+
+class FromOne(Selects):
+    """Counts its rows from 1 (pymoo #641: a generation too many)."""
+
+    def choose(self, fitness, noise):
+        return [row + 1 for row in super().choose(fitness, noise)]
 
 
 class Maximises(Selects):
@@ -179,11 +197,23 @@ class Nobody(Selects):
 
 
 SELECTIONS = (
-    ("G02", Sorts()), ("G04", Shuffles()), ("G06", DrawsGlobally()), ("L02", OneTooFew()), ("L01", Maximises()),
-    ("L04", NanFirst()), ("L04-unknown", Crashes()), ("S01", Proportional()), ("L03", FirstRows()),
-    ("L01-elites", ElitesLeave()), ("L05", NoReplacement()), ("L07", ExploitsAnyone()), ("G22", Nobody()),
-)  # fmt: skip
-"""The rule that must notice, and the selection."""
+    ("G02", Sorts(), "the losses changed"),
+    ("G02", Remembers(), "its settings changed"),
+    ("G04", Shuffles(), "the second time it chose others"),
+    ("G06", DrawsGlobally(), "not left as it was: torch's generator"),
+    ("G22", Nobody(), "needs a class attribute `source`"),
+    ("L01", Maximises(), "-inf is lost: ["),
+    ("L01-elites", ElitesLeave(), "is among the 2 best and goes"),
+    ("L02", OneTooFew(), "0 rows for a population of 1"),
+    ("L02", FromOne(), "rows that do not exist: [1]"),
+    ("L03", FirstRows(), "(4.0, 4.0) depends on the rows"),
+    ("L04", NanFirst(), "row 1 is given row 0, whose loss is NaN"),
+    ("L04-unknown", Crashes(), "no loss is known, and someone is replaced: [0, 0"),
+    ("L05", NoReplacement(), "of 2 contestants, rank 5 wins 0 of 1800"),
+    ("L07", ExploitsAnyone(), "with a share of 0.25, row 5 of ["),
+    ("S01", Proportional(), "the size of the losses counts"),
+)
+"""The rule that must notice, the selection, and words of what the author is told."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +241,27 @@ class Doubles(Turns):
         return Turn(tuple(torch.randint(size, (size,), generator=noise.generator()).tolist()))
 
 
+class NobodyYet(Turns):
+    """Lets nobody act in the first generation."""
+
+    def choose(self, generation, size, noise):
+        return Turn(tuple(range(min(generation, size))))
+
+
+class Rows(Turns):
+    """Gives the rows and not a turn of them."""
+
+    def choose(self, generation, size, noise):
+        return (generation % size,)
+
+
+class VariesByNumber(Turns):
+    """Says by a number how often operators act, where the question is whether they do."""
+
+    def choose(self, generation, size, noise):
+        return Turn((0,), varies=1)
+
+
 class HalfSteps(Turns):
     """Gives a number of steps that is not whole."""
 
@@ -235,6 +286,23 @@ class Global(Turns):
         return Turn((random.randrange(1) + generation % size,)) if random.random() >= 0 else Turn(())
 
 
+@dataclass(frozen=True)
+class Strides(Turns):
+    """Every so many rows, to be broken."""
+
+    stride: int = 1
+
+    def choose(self, generation, size, noise):
+        return Turn((generation * self.stride % size,))
+
+
+class Changeable(Strides):
+    """Lets its settings be changed while a run goes on, of which no checkpoint tells."""
+
+    def __setattr__(self, name, value):
+        object.__setattr__(self, name, value)
+
+
 class Unnamed(Turns):
     """Cannot be registered: its name is no name."""
 
@@ -242,10 +310,18 @@ class Unnamed(Turns):
 
 
 TURNS = (
-    ("T01", OffTheEnd()), ("T01", Doubles()), ("T02", HalfSteps()), ("G04", Counts()), ("G06", Global()),
-    ("G22", Unnamed()),
-)  # fmt: skip
-"""The rule that must notice, and the turn."""
+    ("G04", Counts(), "the second time it chose otherwise"),
+    ("G06", Global(), "not left as it was: Python's generator"),
+    ("G22", Unnamed(), "needs a class attribute `name` like 'my_operator', found 'My Turn'"),
+    ("G22", Changeable(), "its settings can be changed after it was made"),
+    ("T01", OffTheEnd(), "rows that do not exist: (1,) of 1"),
+    ("T01", Doubles(), "a row is named twice: ("),
+    ("T01", NobodyYet(), "the rows are no tuple that has one: ()"),
+    ("T02", HalfSteps(), "steps is 0.5, neither None nor a whole number from 0"),
+    ("T02", Rows(), "choose gave tuple, no Turn"),
+    ("T02", VariesByNumber(), "varies is 1, neither True nor False"),
+)
+"""The rule that must notice, the turn, and words of what the author is told."""
 
 SOUND_SELECTIONS = (Selects(), Tournaments(), Truncates())
 SOUND_TURNS = (Turns(),)

@@ -50,6 +50,13 @@ class RowsAsGenes(TakesRows):
     traits = TAKES
 
 
+class RowsTwice(TakesRows):
+    """Draws twice for a row, and takes it where both say so."""
+
+    def mask(self, name, like, noise):
+        return super().mask(name, like, noise) & super().mask(f"{name} again", like, noise)
+
+
 class Shifted(Takes):
     """Takes the source's gene from the place beside (PyGAD #147: the wrong axis)."""
 
@@ -113,6 +120,15 @@ class Tiled(Takes):
         return few.repeat(-(-like.numel() // 64))[: like.numel()].view(like.shape)
 
 
+class PairsOfBlocks(Takes):
+    """Uses the draws of every block of 1,024 genes for the next one as well."""
+
+    def mask(self, name, like, noise):
+        count = like.numel()
+        drawn = torch.rand(-(-count // 2048), 1, 1024, generator=noise.at(name, "block").generator()) < self.rate
+        return drawn.expand(-1, 2, -1).reshape(-1)[:count].view(like.shape)
+
+
 class FirstHalf(Takes):
     """Takes everything from the first genes and nothing from the others (plain slices instead of draws)."""
 
@@ -155,6 +171,13 @@ class Step(Blend):
 
     def blend(self, x, other):
         return x.float() + self.weight * (other.float() - x.float())
+
+
+class Swells(Blend):
+    """Goes a little beyond the larger of both genes (extrapolation that is called interpolation)."""
+
+    def blend(self, x, other):
+        return torch.maximum(x.float(), other.float()) + 0.01 * (x.float() - other.float()).abs()
 
 
 class Narrow(Blend):
@@ -262,6 +285,13 @@ class CutsEarly(Pointed):
         return torch.randint(1, max(2, count // 2), (self.cuts,), generator=noise.at(name).generator())
 
 
+class NeverCuts(Pointed):
+    """Puts its points behind the last gene, so that no parent ever gives way to the other."""
+
+    def places(self, count, noise, name):
+        return torch.full((self.cuts,), count + 1)
+
+
 class Noisy(Takes):
     """Adds a little noise to what it takes, so that equal parents have another child."""
 
@@ -310,13 +340,46 @@ class DiffersSquared(Differs):
     kernel = differing_squared
 
 
+@gene_kernel
+def differing_never(x: Gene, base: Gene, plus: Gene, minus: Gene, factor: Scalar):
+    return base + 0.0 * factor * (plus - minus)
+
+
+class DiffersNever(Differs):
+    """Loses its difference on the way: every child is a copy of its base."""
+
+    kernel = differing_never
+
+
 CROSSOVER = (
-    ("X01", Shifted()), ("X01", MultipliesInAKernel()), ("X02", ChildOfOne()), ("X02", Inverted()), ("X02", Step()),
-    ("X03", Noisy()), ("X03", WeightedSum()), ("X04", Largest()), ("X05", Squared()), ("X05-spread", RowsAsGenes()),
-    ("X05-spread", Tiled()), ("X05-spread", FirstHalf()), ("X06", OneMore()), ("X06", CutsEarly()), ("X07", Widened()),
-    ("X07", Narrow()), ("X07-monotone", BackAndForth()), ("X08", Clipped()), ("X08-shift", BySize()),
-    ("X09", DiffersAlways()), ("X09", DiffersSquared()), ("G15-own", Standardised()),
-)  # fmt: skip
-"""The rule that must notice, and the operator."""
+    ("X01", Shifted(), "there is a gene that no parent has"),
+    ("X01", MultipliesInAKernel(), "there is a gene that no parent has"),
+    ("X02", ChildOfOne(), "share 1 is not parent B in matrix.0"),
+    ("X02", Inverted(), "share 0 is not parent A in matrix.0"),
+    ("X02", Step(), "share 1 is not parent B in matrix.0"),
+    ("X03", Noisy(), "equal parents have another child"),
+    ("X03", WeightedSum(), "equal parents have another child"),
+    ("X04", Largest(), "the two children do not hold the genes of both parents"),
+    ("X05", Squared(), "a share of 0.25 took 0.06"),
+    ("X05", RowsTwice(), "of a tensor on average"),
+    ("X05-spread", RowsAsGenes(), "counts in 16384 blocks spread 4.00"),
+    ("X05-spread", Tiled(), "blocks spread 1."),
+    ("X05-spread", FirstHalf(), "blocks spread 4.00"),
+    ("X05-spread", PairsOfBlocks(), "genes 1024 apart are taken together"),
+    ("X06", OneMore(), "3 changes of the parent, at most 2 are set"),
+    ("X06", CutsEarly(), "the parent changes at some places more often than at others"),
+    ("X06", NeverCuts(), "the parent never changes"),
+    ("X07", Widened(), "a gene is below all parents in matrix.0"),
+    ("X07", Narrow(), "a gene is below all parents in matrix.0"),
+    ("X07", Swells(), "a gene is above all parents in matrix.0"),
+    ("X07-monotone", BackAndForth(), "a larger share moves a gene back"),
+    ("X08", Clipped(), "parents times 0.25 give another child in matrix.0"),
+    ("X08-shift", BySize(), "genes moved by 64 give a child that is off by "),
+    ("X09", DiffersAlways(), "with a factor of 0 there is a gene that no parent has"),
+    ("X09", DiffersSquared(), "twice the factor does not lead twice as far"),
+    ("X09", DiffersNever(), "the factor changes nothing"),
+    ("G15-own", Standardised(), "gene 0 changed genes [0, 1, 2, 3, 4]"),
+)
+"""The rule that must notice, the operator, and words of what the author is told."""
 
 SOUND_CROSSOVER = (Takes(), TakesRows(), Blend(), Pointed(), Differs())

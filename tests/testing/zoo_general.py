@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from evoweights.operators import GeneOperator, TensorOperator
+from evoweights.population import Slot
 from evoweights.traits import Traits
-from evoweights_kernels import Gene, Scalar, gene_kernel
+from evoweights_kernels import Gene, Scalar, State, TileScalar, Uniform, gene_kernel
+from evoweights_kernels.constants import TILE
 
 DETERMINISTIC = Traits(stochastic=False)
 STOCHASTIC = Traits(stochastic=True)
@@ -62,6 +64,14 @@ class Flattens(Plain):
 
     def rewrite(self, target, source, noise):
         return {name: each.flatten() for name, each in target.items()}
+
+
+class MovesAll(Kernel):
+    """Puts its results into a new table, so that what others hold of the old one is no longer the population."""
+
+    def tile_scalars(self, layout, target):
+        target._base.data = target._base.clone()
+        return {}
 
 
 class WritesItsParent(Plain):
@@ -119,6 +129,18 @@ class SaysItIsSure(Plain):
 
     def rewrite(self, target, source, noise):
         return {name: to(each, each + normal(noise, name, each)) for name, each in target.items()}
+
+
+@gene_kernel
+def spread(x: Gene, leader: Gene, pull: Scalar, u: Uniform):
+    return x + pull * u * (leader - x)
+
+
+class SaysItsKernelIsSure(Kernel):
+    """Claims to be deterministic, with a kernel that draws."""
+
+    traits = DETERMINISTIC
+    kernel = spread
 
 
 class DrawsGlobally(Plain):
@@ -208,6 +230,17 @@ class NeedsAGene(Plain):
         return {name: to(each, each - each.max() * 1e-3) for name, each in target.items()}
 
 
+class Standardises(Kernel):
+    """Divides by the standard deviation with n - 1 in it, which a single number does not have: 0 / 0."""
+
+    def tile_scalars(self, layout, target):
+        for each in layout.scope("all"):
+            genes = each.view(target)
+            away = genes.float() - genes.float().mean()
+            genes.div_(1.0 + (away.square().sum() / (genes.numel() - 1)).to(genes.dtype))
+        return {}
+
+
 class NeedsARow(Plain):
     """Takes the first dimension, which a single number does not have."""
 
@@ -227,6 +260,17 @@ class Overflows(Kernel):
 
 
 @gene_kernel
+def exploded(x: Gene, leader: Gene):
+    return x + leader * 1e30 * 1e30
+
+
+class Explodes(Kernel):
+    """Grows genes until float32 cannot hold them."""
+
+    kernel = exploded
+
+
+@gene_kernel
 def divided(x: Gene, leader: Gene):
     return x * (leader / x)
 
@@ -243,6 +287,35 @@ class Centres(Kernel):
     def tile_scalars(self, layout, target):
         target.sub_(target.mean())
         return {}
+
+
+@gene_kernel
+def centred(x: Gene, leader: Gene, mean: TileScalar):
+    return x - mean
+
+
+class CentresByKernel(Kernel):
+    """Subtracts in its kernel a mean that a single NaN has taken with it (evosax #55: NaN)."""
+
+    kernel = centred
+
+    def tile_scalars(self, layout, target):
+        return {"mean": target.float().mean().expand(layout.size // TILE).contiguous()}
+
+
+@gene_kernel
+def outdone(x: Gene, leader: Gene, best: State):
+    return x, best + 1.0
+
+
+class WritesItsBest(Kernel):
+    """Declares its own best as a state, and writes what the run keeps for it."""
+
+    kernel = outdone
+
+    @property
+    def slots(self):
+        return (Slot("broken.best", "personal_best"),)
 
 
 class WritesFrozen(Kernel):
@@ -344,6 +417,14 @@ class LooksAround(Kernel):
         return {}
 
 
+class ReadsItsPlace(Kernel):
+    """Lets the row decide that an individual lies in."""
+
+    def tile_scalars(self, layout, target):
+        target.add_(float(target.storage_offset() // layout.size % 3))
+        return {}
+
+
 class Measures(Kernel):
     """Computes on a copy of the whole genome before it is launched (pycma #272, evojax #55: out of memory)."""
 
@@ -395,15 +476,55 @@ class ScalesAll(Kernel):
 
 
 GENERAL = (
-    ("G01", Widens()), ("G01", Flattens()), ("G02", WritesItsParent()), ("G02", WritesBeside()),
-    ("G02", RemembersInItself()), ("G04", CountsItsUses()), ("G05", FixedSeed()), ("G05", SaysItIsSure()),
-    ("G04", DrawsGlobally()), ("G06", SeedsNumpy()), ("G06", ShufflesGlobally()), ("G06", ChangesFolder()),
-    ("G06", SetsDefaultType()), ("G07", OneGenerator()), ("G07", GlobalNorm()), ("G09", Accumulates()),
-    ("G10", ReadsNames()), ("G12", NeedsAGene()), ("G12", NeedsARow()), ("G14", Overflows()), ("G14", Divides()),
-    ("G15", Centres()), ("G16", WritesFrozen()), ("G16", WritesPadding()), ("G17", Cancels()), ("G18", TracedOnce()),
-    ("G19", LooksAtAMean()), ("G19", ChoosesByCondition()), ("G19", FetchesWeights()), ("G21", Twice()), ("G21", Tuples()),
-    ("G22", WrongName()),
-    ("G20", Measures()), ("G20", Stacks()), ("G20-growth", Hoards()), ("G20-growth", HoardsArrays()), ("X10", ScalesAll()),
-    ("G22", Nameless()), ("G23", CountsItsUses()), ("G24", CountsItsUses()), ("G25", LooksAround()),
-)  # fmt: skip
-"""The rule that must notice, and the operator."""
+    ("G01", Widens(), "gave 'matrix.0' as torch.float64"),
+    ("G01", Flattens(), "as torch.float32 (63,), expected torch.float32 (63, 1)"),
+    ("G01", MovesAll(), "the weights moved in memory"),
+    ("G02", WritesItsParent(), "changed 'matrix.0' in place and did not return it"),
+    ("G02", WritesBeside(), "the source changed: weights: gene 0 of matrix.0"),
+    ("G02", RemembersInItself(), "the operator itself, the scene or the layout changed"),
+    ("G04", CountsItsUses(), "the second time made something else: individual 1"),
+    ("G04", DrawsGlobally(), "the second time made something else: individual 1"),
+    ("G05", FixedSeed(), "two seeds make the same"),
+    ("G05", SaysItIsSure(), "two seeds make something else"),
+    ("G05", SaysItsKernelIsSure(), "claims stochastic=False; its kernel draws otherwise"),
+    ("G06", SeedsNumpy(), "not left as it was: numpy's generator"),
+    ("G06", ShufflesGlobally(), "not left as it was: Python's generator"),
+    ("G06", ChangesFolder(), "not left as it was: the working directory"),
+    ("G06", SetsDefaultType(), "not left as it was: torch's default dtype"),
+    ("G07", OneGenerator(), "alone it does something else: embedding"),
+    ("G07", GlobalNorm(), "with matrix.0 alone it does something else"),
+    ("G09", Accumulates(), "in another order a tensor becomes something else"),
+    ("G10", ReadsNames(), "with another name a tensor becomes something else"),
+    ("G12", NeedsAGene(), "raised RuntimeError: max()"),
+    ("G12", NeedsARow(), "raised IndexError: tuple index out of range"),
+    ("G12", Standardises(), "NaN or infinity from ordinary genes"),
+    ("G14", Overflows(), "NaN from finite genes"),
+    ("G14", Divides(), "NaN from finite genes"),
+    ("G14", Explodes(), "infinity from moderate genes"),
+    ("G15", Centres(), "a NaN changed other genes"),
+    ("G15", CentresByKernel(), "a NaN spread to other genes"),
+    ("G16", WritesFrozen(), "weights changed outside the tensors in scope: gene 0 of frozen"),
+    ("G16", WritesPadding(), "weights changed outside the tensors in scope: element 1000, which is padding"),
+    ("G16", WritesItsBest(), "broken.best, which is not the operator's to write, changed"),
+    ("G17", Cancels(), "x is off the exact result by "),
+    ("G18", TracedOnce(), "cpu makes other bits than the reference"),
+    ("G19", LooksAtAMean(), "aten::_local_scalar_dense waits for the device"),
+    ("G19", ChoosesByCondition(), "aten::index.Tensor by a condition waits for the device"),
+    ("G19", FetchesWeights(), "numpy() waits for the device"),
+    ("G20", Measures(), "genomes at its peak, 0 are claimed"),
+    ("G20", Stacks(), "genomes at its peak, 1 are claimed"),
+    ("G20-growth", Hoards(), "12 calls leave 12."),
+    ("G20-growth", HoardsArrays(), "genomes behind"),
+    ("G21", Twice(), "settings change on their way through JSON: Twice("),
+    ("G21", Tuples(), "settings change on their way through JSON: Tuples("),
+    ("G21", CountsItsUses(), "what was saved is not all that the next result depends on"),
+    ("G22", WrongName(), "traits.share names 'weight', which is no setting"),
+    ("G22", Nameless(), "needs a class attribute `source`"),
+    ("G22", Twice(), "two with the same settings differ"),
+    ("G23", CountsItsUses(), "beside another thread it does something else"),
+    ("G24", CountsItsUses(), "with an operator that changes nothing before it, it does something else"),
+    ("G25", LooksAround(), "others in the population decide"),
+    ("G25", ReadsItsPlace(), "the row decides"),
+    ("X10", ScalesAll(), "with matrix.0 in scope, weights of matrix.2 changed"),
+)
+"""The rule that must notice, the operator, and words of what the author is told."""

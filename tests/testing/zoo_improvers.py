@@ -3,7 +3,7 @@
 import itertools
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 
@@ -54,6 +54,13 @@ class Global(Descends):
         part.weights.add_(torch.randn(1).to(part.weights.dtype) * 1e-2 * (part.gradient != 0))
 
 
+class Idles(Descends):
+    """Computes its step and does not take it."""
+
+    def change_(self, part, moment):
+        (self.rate * part.gradient).to(part.weights.dtype)
+
+
 class Spills(Descends):
     """Draws a number that it does not use, so that others get other numbers."""
 
@@ -68,6 +75,15 @@ class Everything(Descends):
     def change_(self, part, moment):
         super().change_(part, moment)
         part.weights.sub_(1e-4)
+
+
+class Floors(Descends):
+    """Keeps its momentum away from 0, where there are no genes as well."""
+
+    def change_(self, part, moment):
+        momentum, is_gene = part.slots["descends.momentum"], part.gradient != 0
+        momentum.mul_(0.9).add_(part.gradient).clamp_(min=1e-12)
+        part.weights.sub_((self.rate * momentum * is_gene).to(part.weights.dtype))
 
 
 class Thaws(Descends):
@@ -104,6 +120,30 @@ class InItself(Descends):
 
 
 @dataclass(frozen=True)
+class Tuples(Descends):
+    """A setting that JSON gives back as another type: no configuration can hold it."""
+
+    betas: tuple = (0.9, 0.99)
+
+
+class Levels(Descends):
+    """Sets every weight to 0, whoever's it is."""
+
+    def change_(self, part, moment):
+        part.weights.zero_()
+
+
+class CountsInItself(Descends):
+    """Tells every individual how many steps it has made itself: a resumed run tells another number."""
+
+    taken: ClassVar = itertools.count()
+
+    def change_(self, part, moment):
+        super().change_(part, moment)
+        part.counters["descends.steps"] = next(self.taken)
+
+
+@dataclass(frozen=True)
 class Counting(Descends):
     """Corrects its bias by the number of all its steps, whoever's they were (koifish: one global counter)."""
 
@@ -123,6 +163,16 @@ class Swallows(Descends):
         return float(feed.add_gradient_(mounted))
 
 
+class Skips(Descends):
+    """Passes silently over a loss that is not finite, as scalers of gradients do."""
+
+    def step(self, mounted, feed, moment):
+        try:
+            return super().step(mounted, feed, moment)
+        except NonFiniteStep:
+            return 0.0
+
+
 class TooLate(Descends):
     """Looks at the loss after it has changed the weights."""
 
@@ -130,6 +180,44 @@ class TooLate(Descends):
         for part in mounted.parts:
             part.weights.mul_(0.999)
         return super().step(mounted, feed, moment)
+
+
+class OwnSlot(NamedTuple):
+    """What the improver's author takes for a slot."""
+
+    name: str
+    role: str = "optimizer"
+    dtype: str = "float32"
+
+    def dtype_for(self, layout):
+        return torch.float32
+
+
+class Lookalikes(Descends):
+    """Declares its slots by a class of its own."""
+
+    @property
+    def slots(self):
+        return (OwnSlot("descends.momentum"),)
+
+
+@dataclass(frozen=True)
+class Records(Descends):
+    """Keeps the losses it has seen in a setting."""
+
+    history: list = field(default_factory=list, compare=False)
+
+    def step(self, mounted, feed, moment):
+        self.history.append(super().step(mounted, feed, moment))
+        return self.history[-1]
+
+
+class Hides(Descends):
+    """Keeps a second vector that it has not declared, and that no checkpoint saves."""
+
+    def change_(self, part, moment):
+        super().change_(part, moment)
+        part.slots["descends.average"] = part.weights.clone()
 
 
 class Undeclared(Descends):
@@ -161,9 +249,39 @@ class Replays(Descends):
             part.weights.add_(each)
 
 
+class Silent(Descends):
+    """Offers to replay its steps and reports none of them."""
+
+    def replay(self, mounted, moment, report):
+        raise NotImplementedError
+
+
 IMPROVERS = (
-    ("G04", Global()), ("G06", Spills()), ("G16", Everything()), ("G16", Thaws()), ("G18", ByTarget()),
-    ("G21", InItself()), ("G22", Unregistered()), ("G23", Counting()), ("A06", Swallows()), ("A06", TooLate()),
-    ("A09", Undeclared()), ("A10", Replays()),
-)  # fmt: skip
-"""The rule that must notice, and the improver."""
+    ("G04", Global(), "the second time the steps were others"),
+    ("G04", Idles(), "three steps change nothing"),
+    ("G06", Spills(), "not left as it was: torch's generator"),
+    ("G16", Everything(), "a frozen parameter changed"),
+    ("G16", Thaws(), "a frozen parameter changed"),
+    ("G16", Floors(), "padding was written"),
+    ("G18", ByTarget(), "cpu makes other bits than the reference"),
+    ("G21", InItself(), "the next losses are others"),
+    ("G21", Tuples(), "settings change on their way through JSON: Tuples("),
+    ("G21", Levels(), "two individuals end up alike"),
+    ("G21", CountsInItself(), "what was saved is not all that the next steps depend on"),
+    ("G22", Unregistered(), "needs a class attribute `source`"),
+    ("G23", Counting(), "beside another it does something else"),
+    ("A06", Swallows(), "weights or state changed"),
+    ("A06", TooLate(), "weights or state changed"),
+    ("A06", Skips(), "a loss times nan was not refused with NonFiniteStep"),
+    ("A09", Undeclared(), "what it keeps does not begin with its name: steps"),
+    ("A09", Lookalikes(), "its slots are not all of the class Slot: (OwnSlot("),
+    ("A09", Records(), "its settings changed"),
+    (
+        "A09",
+        Hides(),
+        "it keeps the slots ['descends.average', 'descends.momentum'], declared are ['descends.momentum']",
+    ),
+    ("A10", Replays(), "the replayed steps are others"),
+    ("A10", Silent(), "0 reports of 3 steps"),
+)
+"""The rule that must notice, the improver, and words of what the author is told."""

@@ -73,6 +73,13 @@ class Rounds(Gaussian):
         return {name: to(each, (each.float() + self.sigma) - self.sigma) for name, each in made.items()}
 
 
+class DrawsByScale(Gaussian):
+    """Makes the seed of its mask from all of its settings: another sigma touches other genes."""
+
+    def touched(self, name, like, noise):
+        return super().touched(f"{name} {self.sigma}", like, noise)
+
+
 class ByTensor(Gaussian):
     """The rate decides for a whole tensor: genes are touched all or none."""
 
@@ -106,6 +113,37 @@ class Uniformly(Gaussian):
 
     def noise_of(self, name, like, noise):
         return (torch.rand(like.shape, generator=noise.at(name, "size").generator()) - 0.5) * 12**0.5
+
+
+class Unlawful(Gaussian):
+    """Claims a law by a name of its own."""
+
+    traits: ClassVar[Traits] = replace(NORMAL, law="gaussian")
+
+
+class HeavyTails(Gaussian):
+    """Doubles the noise beyond three standard deviations: no share is off, but the fourth moment is."""
+
+    def noise_of(self, name, like, noise):
+        z = super().noise_of(name, like, noise)
+        return torch.where(z.abs() > 3.0, 2.0 * z, z)
+
+
+class LeavesItsRange(Gaussian):
+    """Uniform noise, one number in a thousand of which is three times as large."""
+
+    traits: ClassVar[Traits] = replace(NORMAL, law="uniform")
+
+    def noise_of(self, name, like, noise):
+        u, rare = (torch.rand(like.shape, generator=noise.at(name, each).generator()) for each in ("size", "rare"))
+        return (2.0 * u - 1.0) * torch.where(rare < 1e-3, 3.0, 1.0)
+
+
+class Forgets(Gaussian):
+    """Draws its noise and does not add it."""
+
+    def size(self):
+        return 0.0
 
 
 class SeededAgain(Gaussian):
@@ -155,6 +193,17 @@ class Truncates(Gaussian):
                 wide = (wide.view(torch.int32) & -65536).view(torch.float32)
             made[name] = torch.where(self.touched(name, each, noise), to(each, wide), each)
         return made
+
+
+class Coarse(Gaussian):
+    """Steps by whole eighths, and makes no step of what is smaller."""
+
+    traits: ClassVar[Traits] = replace(NORMAL, law="cauchy")
+
+    def noise_of(self, name, like, noise):
+        u = torch.rand(like.shape, generator=noise.at(name, "size").generator())
+        z = torch.tan(torch.pi * (u - 0.5))
+        return torch.trunc(8.0 * self.sigma * z) / (8.0 * self.sigma)
 
 
 @gene_kernel
@@ -250,12 +299,33 @@ class Unscaled(LowRank):
 
 
 MUTATION = (
-    ("M01", AtLeastOne()), ("M01", Resets()), ("M02", Rounds()), ("M03", ByTensor()), ("M03", FirstRows()),
-    ("M04", Variance()), ("M04", OneSided()), ("M04", Uniformly()), ("M04-independent", SeededAgain()),
-    ("M04-independent", SameForEveryone()), ("M04-independent", RepeatsRows()), ("M05", Bounded(sigma=0.1)),
-    ("M06", Unsigned()), ("M06", CapsOneSide()), ("M07", Grows()), ("M08", Truncates()), ("M08", Swallows()), ("M10", Reaches()),
-    ("M11", OneRankMore()), ("M11", Unscaled()),
-)  # fmt: skip
-"""The rule that must notice, and the operator."""
+    ("M01", AtLeastOne(), "rate 0 changes genes"),
+    ("M01", Resets(), "scale 0 changes genes"),
+    ("M02", Rounds(), "a rate of 0.3 changed 0.99"),
+    ("M02", DrawsByScale(), "genes that a large scale leaves alone, a small one changes"),
+    ("M03", ByTensor(), "a rate of 0.01 touched 0.00000 of the genes"),
+    ("M03", FirstRows(), "rate 0.01: a sixteenth is off by "),
+    ("M04", Variance(), "of all lie beyond 0.25, not 0.40129"),
+    ("M04", OneSided(), "1.00000 of all lie beyond 0.0, not 0.50000"),
+    ("M04", Uniformly(), "of all lie beyond 0.25, not 0.40129"),
+    ("M04", Unlawful(), "traits.law: 'gaussian' is none of normal, uniform, cauchy"),
+    ("M04", HeavyTails(), "the moments are off by ["),
+    ("M04", LeavesItsRange(), "of 65536 lie beyond 1.0, where none may lie"),
+    ("M04-independent", SeededAgain(), "noise that should be independent correlates by 1.000"),
+    ("M04-independent", SameForEveryone(), "noise that should be independent correlates by 1.000"),
+    ("M04-independent", RepeatsRows(), "noise that should be independent correlates by 1.000"),
+    ("M04-independent", Forgets(), "genes of 1 get no noise"),
+    ("M05", Bounded(sigma=0.1), "scale times 2 is not noise times that"),
+    ("M06", Unsigned(), "scale times -1 is not noise times that"),
+    ("M06", CapsOneSide(), "scale times -1 is not noise times that"),
+    ("M07", Grows(), "back and forth leads "),
+    ("M08", Truncates(), "the mean of the noise is -0.0"),
+    ("M08", Swallows(), "noise of 0.004 is realised as "),
+    ("M08", Coarse(), "most of the noise is lost to rounding"),
+    ("M10", Reaches(), "a gene changed by 0.15, at most 0.1 is set"),
+    ("M11", OneRankMore(), "the noise has more than rank 1"),
+    ("M11", Unscaled(), "the standard deviation is 1."),
+)
+"""The rule that must notice, the operator, and words of what the author is told."""
 
 SOUND_MUTATION = (Gaussian(), LowRank())

@@ -58,7 +58,7 @@ class Flies(Kernel):
         return (Slot("flies.velocity", "state"), Slot("flies.best", "personal_best"))
 
 
-def flying(*, v=None, r2=None, velocity_kept=None):
+def flying(*, v=None, r2=None, velocity_kept=None, moved=None, left=None):
     """A kernel like ``flown`` with one of its lines written otherwise."""
 
     def body(
@@ -68,7 +68,7 @@ def flying(*, v=None, r2=None, velocity_kept=None):
         second = r2_ if r2 is None else r2(r1, r2_)
         made = (v or _usual)(x, best, leader, velocity, inertia, own, lead, r1, second)
         kept = (velocity_kept or _within)(made, limit)
-        return where(kept != 0.0, x + kept, x), kept
+        return (moved or _moved)(x, kept, made), kept if left is None else left(kept, velocity)
 
     return gene_kernel(body)
 
@@ -79,6 +79,10 @@ def _usual(x, best, leader, velocity, inertia, own, lead, r1, r2):
 
 def _within(v, limit):
     return maximum(minimum(v, limit), -limit)
+
+
+def _moved(x, kept, made):
+    return where(kept != 0.0, x + kept, x)
 
 
 def like(note, **lines):
@@ -103,6 +107,20 @@ FLOORED = like(
     "has a smallest velocity",
     velocity_kept=lambda v, limit: _within(maximum(absolute(v), 1e-3) * (v / maximum(absolute(v), 1e-9)), limit),
 )
+LINGERS = like("keeps its old velocity while it rests", left=lambda kept, velocity: where(kept == 0.0, velocity, kept))
+HALF_WAY = like(
+    "goes half as far as its velocity says", moved=lambda x, kept, made: where(kept != 0.0, x + 0.5 * kept, x)
+)
+UNLIMITED = like(
+    "limits the velocity that it keeps and not the one that it flies with",
+    moved=lambda x, kept, made: where(made != 0.0, x + made, x),
+)
+DRIFTS = like(
+    "drifts by a millionth in every move",
+    v=lambda x, b, g, v, w, c1, c2, r1, r2: _usual(x, b, g, v, w, c1, c2, r1, r2) + 1e-6,
+)
+SLOW = like("never flies faster than 1", velocity_kept=lambda v, limit: _within(maximum(minimum(v, 1.0), -1.0), limit))
+SHY = like("draws the square of a number for the pull of its leader", r2=lambda r1, r2: r2 * r2)
 SAME_DRAW = like("uses one draw for both pulls", r2=lambda r1, r2: r1)
 DOUBLE = like(
     "pulls twice as hard as it is told",
@@ -135,6 +153,14 @@ class Overshoots(Kernel):
     lead: float = 1.0
 
 
+@dataclass(frozen=True)
+class WithoutVelocity(Overshoots):
+    """Has an inertia, and no velocity that it could hold for."""
+
+    traits: ClassVar[Traits] = Traits("swarm", stochastic=True, inertia="inertia", leader_pull="lead")
+    inertia: float = 0.7
+
+
 class Unbounded(Overshoots):
     """Draws its pull from a normal that is not cut off."""
 
@@ -151,6 +177,19 @@ class OneNumber(Plain):
     def rewrite(self, target, source, noise):
         r = float(torch.rand((), generator=noise.generator()))
         return {name: to(each, each + self.lead * r * (source[name] - each)) for name, each in target.items()}
+
+
+@dataclass(frozen=True)
+class PairsOfGenes(OneNumber):
+    """Uses every random number for two genes (a stride that is off by a factor)."""
+
+    def rewrite(self, target, source, noise):
+        made = {}
+        for name, each in target.items():
+            drawn = torch.rand((each.numel() + 1) // 2, generator=noise.at(name).generator())
+            r = drawn.repeat_interleave(2)[: each.numel()].view(each.shape)
+            made[name] = to(each, each + self.lead * r * (source[name] - each))
+        return made
 
 
 @dataclass(frozen=True)
@@ -180,10 +219,35 @@ class MeanLeader(Plain):
 
 
 SWARM = (
-    ("P01", DRAGGED), ("P02", ORIGIN), ("P03", DAMPED), ("P04", ONE_SIDED), ("P05", SQUASHED), ("P06", FLOORED),
-    ("P06-shift", ORIGIN), ("P07", MeanLeader()), ("P08", SAME_DRAW), ("P08", Unbounded()), ("P08", OneNumber()),
-    ("P08", SameForAll()), ("P09", DOUBLE), ("P09", AWAY), ("P11", RESTLESS), ("P12", Overshoots()),
-)  # fmt: skip
-"""The rule that must notice, and the operator."""
+    ("P01", DRAGGED, "genes move that nothing pulls"),
+    ("P01", LINGERS, "a velocity stays without inertia and pulls"),
+    ("P02", ORIGIN, "equal parents have another child"),
+    ("P03", DAMPED, "without pulls the velocity changes"),
+    ("P03", HALF_WAY, "the step is not the velocity"),
+    (
+        "P03",
+        WithoutVelocity(),
+        "no velocity is kept: a slot of the role state is looked for whose name ends in velocity",
+    ),
+    ("P04", ONE_SIDED, "a velocity is beyond the limit of 0"),
+    ("P04", UNLIMITED, "a limit of 0 lets genes move"),
+    ("P05", SQUASHED, "the causes do not add up"),
+    ("P05", DRIFTS, "twice the velocity is not kept twice"),
+    ("P06", FLOORED, "parents times 0.25 give another child in matrix.0"),
+    ("P06-shift", ORIGIN, "genes moved by 64 give a child that is off by "),
+    ("P07", MeanLeader(), "gene 0 changed genes [0, 1, 2, 3, 4]"),
+    ("P08", SAME_DRAW, "both pulls use one draw"),
+    ("P08", SHY, "the mean pull is 0.33"),
+    ("P08", Unbounded(), "a pull is beyond 0 to 1"),
+    ("P08", OneNumber(), "all genes are pulled alike"),
+    ("P08", PairsOfGenes(), "the pulls of genes 1 apart have to do with one another"),
+    ("P08", SameForAll(), "two individuals or generations draw the same"),
+    ("P09", DOUBLE, "the mean gene is 0.1"),
+    ("P09", AWAY, "the mean gene is 3.7"),
+    ("P11", RESTLESS, "after 80 moves it is still 0."),
+    ("P11", SLOW, "of a target that it should leave"),
+    ("P12", Overshoots(), "a gene lands off its way"),
+)
+"""The rule that must notice, the operator, and words of what the author is told."""
 
 SOUND_SWARM = (Flies(),)

@@ -84,6 +84,53 @@ class OtherDataEachTime(Fits):
         return super().points(*names, self.number)
 
 
+class Times(OtherDataEachTime):
+    """Has the time of its opening, here a number, in its fingerprint: no run can be resumed."""
+
+    opened = itertools.count()
+
+    def points(self, *names):
+        return Fits.points(self, *names)
+
+    def fingerprint(self):
+        return {"opened": str(self.number)}
+
+
+class Counts(Fits):
+    """Has a number in its fingerprint where text is asked for."""
+
+    def fingerprint(self):
+        return {"points": 8}
+
+
+class ValidatesElsewhere(OtherDataEachTime):
+    """Splits its validation data anew whenever it is opened (optuna PR 967: not reproducible from a seed)."""
+
+    opened = itertools.count()
+
+    def points(self, *names):
+        return super().points(*names) if names[0] == "validation" else Fits.points(self, *names)
+
+
+class DrawsElsewhere(Fits):
+    """Draws its models from a generator of its own, which nobody seeds."""
+
+    generator = torch.Generator().manual_seed(0)
+
+    @torch.no_grad()
+    def build(self):
+        module = nn.Linear(3, 1)
+        module.weight.copy_(torch.randn(1, 3, generator=self.generator))
+        return module
+
+
+class Frozen(Fits):
+    """Gives models whose weights are all frozen."""
+
+    def build(self):
+        return nn.Linear(3, 1).requires_grad_(False)
+
+
 class SharedModel(Fits):
     """Gives every individual the same weights in memory (PyGAD #25: an aliased array)."""
 
@@ -122,6 +169,20 @@ class Detached(Fits):
         return super().loss(module, batch).detach()
 
 
+class PerItem(Fits):
+    """Forgets to take the mean of the losses."""
+
+    def loss(self, module, batch):
+        return (module(batch[0]) - batch[1]).square().flatten()
+
+
+class Roots(Fits):
+    """Adds the root of a square that is 0, whose gradient is NaN."""
+
+    def loss(self, module, batch):
+        return super().loss(module, batch) + (module.weight - module.weight).square().sum().sqrt()
+
+
 class AnotherSubset(Fits):
     """Draws another validation subset every time (PyGAD #144: 0.7558, then 0.7429)."""
 
@@ -130,6 +191,28 @@ class AnotherSubset(Fits):
     @torch.no_grad()
     def evaluate(self, module):
         return float(self.loss(module, self.points("validation", next(self.asked))))
+
+
+class Tensors(Fits):
+    """Gives its fitness as a tensor, which keeps the device waiting for whoever looks at it."""
+
+    @torch.no_grad()
+    def evaluate(self, module):
+        return self.loss(module, self.points("validation"))
+
+
+class Normalises(Fits):
+    """Learns from validation data what it normalises by (batch norm in training mode)."""
+
+    def build(self):
+        return nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1))
+
+
+class Freezes(Fits):
+    """Freezes the model to measure it, and leaves it so."""
+
+    def evaluate(self, module):
+        return super().evaluate(module.requires_grad_(False))
 
 
 class LeavesEvaluating(Fits):
@@ -154,6 +237,22 @@ class Scores(Fits):
 
     def scores(self, module, batch):
         return (module(batch[0]) - batch[1]).square().flatten()
+
+
+class Columns(Fits):
+    """Gives a loss for every number of an item."""
+
+    @torch.no_grad()
+    def scores(self, module, batch):
+        return (module(batch[0]) - batch[1]).square()
+
+
+class SameHalf(Fits):
+    """Cuts a batch into two pieces that are both the first half of it."""
+
+    def pieces(self, batch):
+        x, y = batch
+        return (((x[:4], y[:4]), 0.5), ((x[:4], y[:4]), 0.5))
 
 
 class Halves(Fits):
@@ -181,6 +280,34 @@ class NoWork(Fits):
     tokens_per_batch = 0
 
 
+class Estimates(Fits):
+    """Gives its work as a fraction."""
+
+    def flops(self, module, share=None):
+        return 1e6 / 3
+
+
+class ForgetsBackward(Fits):
+    """Takes the backward pass for all of the work and forgets the forward pass in it."""
+
+    def gradient_flops(self, module, share=None):
+        return self.flops(module, share) // 2
+
+
+class ShowsNumbers(Fits):
+    """Gives numbers for a sample."""
+
+    def sample(self, module):
+        return [1.0, 2.0]
+
+
+class Writes(Fits):
+    """Generates text and says that it does not."""
+
+    def generate(self, module, prompt, *, tokens, temperature, seed):
+        return prompt
+
+
 class Promises(Fits):
     """A reference that was never measured."""
 
@@ -195,10 +322,36 @@ class Unnamed(Line):
 
 
 TASKS = (
-    ("D01", broken(OtherDataEachTime)), ("D02", broken(NextBatch)), ("G06", broken(DrawsGlobally)),
-    ("D03", broken(SharedModel)), ("D04", broken(Maximises)), ("D04", broken(Detached)), ("D05", broken(AnotherSubset)),
-    ("D05", broken(LeavesEvaluating)), ("D05", broken(LeavesGradients)), ("D06", broken(Scores)),
-    ("D07", broken(Halves)), ("D08", broken(Interleaves)), ("D09", broken(NoWork)), ("D10", broken(Promises)),
-    ("G22", Unnamed()),
-)  # fmt: skip
-"""The rule that must notice, and the task."""
+    ("D01", broken(OtherDataEachTime), "the first batch is another"),
+    ("D01", broken(Times), "the fingerprint is another: opened: "),
+    ("D01", broken(Counts), "the fingerprint is not text by name: {'points': 8}"),
+    ("D01", broken(ValidatesElsewhere), "the fitness is another"),
+    ("D02", broken(NextBatch), "batch 0 is another the second time"),
+    ("D03", broken(SharedModel), "two models share weights"),
+    ("D03", broken(DrawsElsewhere), "one seed gives two models"),
+    ("D03", broken(Frozen), "there is nothing to evolve"),
+    ("D04", broken(Maximises), "a step down its gradient leads from "),
+    ("D04", broken(Detached), "the loss has no gradient"),
+    ("D04", broken(PerItem), "the loss is not one finite number: tensor(["),
+    ("D04", broken(Roots), "no parameter has a finite gradient"),
+    ("D05", broken(AnotherSubset), "the second time the fitness is another"),
+    ("D05", broken(Tensors), "the fitness is no finite float: tensor("),
+    ("D05", broken(Normalises), "the model is not left as it was: weights or buffers changed"),
+    ("D05", broken(Freezes), "the model is not left as it was: what takes gradients changed"),
+    ("D05", broken(LeavesEvaluating), "the model is not left as it was: training modes changed"),
+    ("D05", broken(LeavesGradients), "the model is not left as it was: gradients changed"),
+    ("D06", broken(Scores), "the scores have gradients"),
+    ("D06", broken(Columns), "the scores are not one finite number an item: tensor([["),
+    ("D07", broken(Halves), "the shares add up to 2.0, not to 1"),
+    ("D07", broken(SameHalf), "that of its pieces "),
+    ("D08", broken(Interleaves), "the copies have other scores"),
+    ("D09", broken(NoWork), "tokens_per_batch is 0, no whole number from 1"),
+    ("D09", broken(Estimates), "flops gave 333333.3333333333, no whole number from 0"),
+    ("D09", broken(ForgetsBackward), "operations, a forward pass "),
+    ("D10", broken(Promises), "a reference is no finite number: {'chance': nan}"),
+    ("D10", broken(ShowsNumbers), "sample gave list, neither text nor None"),
+    ("D10", broken(Writes), "generates is False, and it generates"),
+    ("G06", broken(DrawsGlobally), "not left as it was: torch's generator"),
+    ("G22", Unnamed(), "needs a class attribute `source`"),
+)
+"""The rule that must notice, the task, and words of what the author is told."""

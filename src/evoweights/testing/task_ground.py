@@ -76,4 +76,4 @@ def untouched(module: nn.Module) -> Iterator[None]:
     yield
     names = ("weights or buffers", "gradients", "training modes", "what takes gradients")
     changed = [name for name, was, now in zip(names, before, look_of(module), strict=True) if was != now]
-    assert not changed, f"{' and '.join(changed)} changed"
+    assert not changed, f"the model is not left as it was: {' and '.join(changed)} changed"

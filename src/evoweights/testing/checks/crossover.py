@@ -34,7 +34,7 @@ def whose(operator: PairOperator, backend: str, draw: Draw) -> None:
     before, after = settled(operator, draw), outcome(operator, draw, backend)
     child = whole_numbers(after.row(1))
     taken = [child == whole_numbers(before.row(row)) for row in (0, 1, *further_parents(operator))]
-    assert bool(torch.stack(taken).any(0).all()), "a gene is no parent's"
+    assert bool(torch.stack(taken).any(0).all()), "there is a gene that no parent has"
 
 
 @rule("X02", claims("share"), most=30)
@@ -79,11 +79,12 @@ def share(operator: PairOperator, backend: str, draw: Draw) -> None:
         there = with_settings(operator, **named(operator, share=wanted))
         if operator.traits.gene_wise:
             taken = float(_taken(there, N, draw.seed, backend).sum())
-            assert abs(share_z(taken, N, wanted)) < 5, f"share {wanted} took {taken / N:.4f}"
+            assert abs(share_z(taken, N, wanted)) < 5, f"a share of {wanted} took {taken / N:.4f} of the genes"
         else:  # whole rows or pieces are taken: their spread is measured
             means = torch.stack([_taken(there, 4096, draw.seed ^ number, backend).mean() for number in range(200)])
             error = float(means.std()) / 200**0.5 + 1 / 4096
-            assert abs(float(means.mean()) - wanted) < 5 * error, f"share {wanted} took {float(means.mean()):.4f}"
+            found = float(means.mean())
+            assert abs(found - wanted) < 5 * error, f"a share of {wanted} took {found:.4f} of a tensor on average"
 
 
 @rule("X05-spread", claims("share", "copies", "gene_wise"), most=1, level=Level.STATISTICAL)
@@ -115,7 +116,7 @@ def points(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert len(places) > 0, "the parent never changes"
     for quarter in range(4):
         hits = float(((places >= quarter * 64) & (places < (quarter + 1) * 64)).sum())
-        assert abs(share_z(hits, len(places), 0.25)) < 5, "some places are preferred"
+        assert abs(share_z(hits, len(places), 0.25)) < 5, "the parent changes at some places more often than at others"
 
 
 @rule("X07", claims("convex"), most=50, level=Level.EXACT)
@@ -128,8 +129,8 @@ def between(operator: PairOperator, backend: str, draw: Draw) -> None:
     for segment in draw.layout.scope("all"):
         child = segment.view(after.row(1))
         given = torch.stack([segment.view(before.row(row)) for row in (0, 1, *further_parents(operator))])
-        assert bool((child >= given.amin(0)).all()), f"below all parents in {segment.name}"
-        assert bool((child <= given.amax(0)).all()), f"above all parents in {segment.name}"
+        assert bool((child >= given.amin(0)).all()), f"a gene is below all parents in {segment.name}"
+        assert bool((child <= given.amax(0)).all()), f"a gene is above all parents in {segment.name}"
 
 
 @rule("X07-monotone", claims("convex", "share"), most=20, level=Level.EXACT)
@@ -161,7 +162,7 @@ def differences(operator: PairOperator, backend: str, draw: Draw) -> None:
     before = settled(operator, draw)
     given = torch.stack([before.row(row)[:1025] for row in (0, 1, *further_parents(operator))])
     whose = torch.stack([whole_numbers(made[0]) == whole_numbers(each) for each in given])
-    assert bool(whose.any(0).all()), "with a factor of 0 a gene is no parent's"
+    assert bool(whose.any(0).all()), "with a factor of 0 there is a gene that no parent has"
     near, far = (each.double() - made[0].double() for each in made[1:])
     slack = 8 * torch.finfo(torch.float32).eps * given.abs().amax(0).double()
     assert bool(((far - 2 * near).abs() <= slack).all()), "twice the factor does not lead twice as far"

@@ -90,7 +90,7 @@ def targets(improver: Improver, ground: Ground) -> None:
 def remembered(improver: Improver, ground: Ground) -> None:
     """G21: settings through JSON, and slots, counters and memory through files, give the next steps that would have been."""
     again = rebuilt(improver, from_json(to_json(dataclasses.asdict(improver))))  # pyright: ignore[reportArgumentType]
-    assert again == improver, "settings change on their way through JSON"
+    assert again == improver, f"settings change on their way through JSON: {improver!r} becomes {again!r}"
     mounted, other = ground.mounted(improver), ground.mounted(improver, another=True)
     stepped(improver, mounted, Slopes(), ground)
     stepped(improver, other, Slopes(3), ground, count=1)
@@ -145,19 +145,22 @@ def ill_losses(improver: Improver, ground: Ground) -> None:
                 stepped(improver, mounted, Slopes(1, factor), ground, first=2, count=1)
             except NonFiniteStep:
                 continue
-        raise AssertionError(f"a loss times {factor} was stepped on")
+        raise AssertionError(f"a loss times {factor} was not refused with NonFiniteStep")
 
 
 @rule("A09", works_here, most=2, level=Level.EXACT)
 def declared(improver: Improver, ground: Ground) -> None:
     """A09: all that a step leaves behind is in declared slots, counters and memory of its own name, none in the component."""
-    assert all(isinstance(each, Slot) for each in improver.slots), "slots are not Slots"
+    assert all(isinstance(each, Slot) for each in improver.slots), (
+        f"its slots are not all of the class Slot: {improver.slots}"
+    )
     mounted = ground.mounted(improver)
     before = repr(improver)
     stepped(improver, mounted, Slopes(), ground, count=2)
     assert repr(improver) == before, "its settings changed"
     kept = {name for part in mounted.parts for name in part.slots}
-    assert kept == {each.name for each in improver.slots}, f"it keeps {sorted(kept)}"
+    slots = {each.name for each in improver.slots}
+    assert kept == slots, f"it keeps the slots {sorted(kept)}, declared are {sorted(slots)}"
     named = {name for part in mounted.parts for name in part.counters} | set(mounted.memory) | kept
     foreign = sorted(name for name in named if not name.startswith(f"{improver.name}."))
     assert not foreign, f"what it keeps does not begin with its name: {', '.join(foreign)}"

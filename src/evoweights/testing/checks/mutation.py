@@ -78,7 +78,9 @@ def touched(operator: PairOperator, backend: str, draw: Draw) -> None:
     for rate in (0.01, 0.25):
         x = torch.full((N // 64, 64), 2.0)
         made = _mutated(_set(operator, scale=1.0, rate=rate), x, draw, backend).flatten() != 2.0
-        assert abs(share_z(float(made.sum()), N, rate)) < 5, f"rate {rate} touched {float(made.float().mean()):.5f}"
+        assert abs(share_z(float(made.sum()), N, rate)) < 5, (
+            f"a rate of {rate} touched {float(made.float().mean()):.5f} of the genes"
+        )
         for counts in (made.view(16, -1).sum(1), made.view(-1, 16).sum(0), made.view(-1, 64).sum(0).view(16, 4).sum(1)):
             worst = max(abs(share_z(float(count), N // 16, rate)) for count in counts)
             assert worst < 5.5, f"rate {rate}: a sixteenth is off by {worst:.1f} standard deviations"
@@ -103,12 +105,14 @@ def lawful(operator: PairOperator, backend: str, draw: Draw) -> None:
         for side in (z, -z):
             hits, expected = float((side > edge + 1e-6).sum()), beyond(edge)
             if expected == 0.0:
-                assert hits == 0, f"{hits:.0f} of {N} lie beyond {edge}"
+                assert hits == 0, f"{hits:.0f} of {N} lie beyond {edge}, where none may lie"
             else:
-                assert abs(share_z(hits, N, expected)) < 5, f"{hits / N:.5f} lie beyond {edge}, not {expected:.5f}"
+                assert abs(share_z(hits, N, expected)) < 5, (
+                    f"{hits / N:.5f} of all lie beyond {edge}, not {expected:.5f}"
+                )
     if operator.traits.law == "normal":
         moments = [mean_z(z**power, mean) for power, mean in ((1, 0.0), (2, 1.0), (3, 0.0), (4, 3.0))]
-        assert all(abs(each) < 5 for each in moments), f"moments are off by {moments} standard errors"
+        assert all(abs(each) < 5 for each in moments), f"the moments are off by {moments} standard errors"
 
 
 @rule("M04-independent", both(claims("scale"), _noisy), most=1, level=Level.STATISTICAL)
@@ -181,7 +185,7 @@ def realised(operator: PairOperator, backend: str, draw: Draw) -> None:
         return
     unit = {"normal": 1.0, "uniform": 3**-0.5}.get(operator.traits.law or "", 1.0) * scale
     assert float(noise.std()) >= 0.95 * unit, f"noise of {unit:.3g} is realised as {float(noise.std()):.3g}"
-    assert abs(mean_z(noise, 0.0)) < 5, f"its mean is {float(noise.mean()):.2g}"
+    assert abs(mean_z(noise, 0.0)) < 5, f"the mean of the noise is {float(noise.mean()):.2g}, not 0"
 
 
 @rule("M10", claims("reach"), most=30, level=Level.BOUND)
@@ -211,7 +215,7 @@ def low_rank(operator: PairOperator, backend: str, draw: Draw) -> None:
         # A row and a column share a factor, so that there are far fewer free numbers than genes.
         square = float(noise.square().mean()) / 0.25
         assert abs(square - 1) < 5 * (2 / rank * (1 / 512 + 1 / 256)) ** 0.5, (
-            f"its standard deviation is {square**0.5:.3f} times the scale"
+            f"the standard deviation is {square**0.5:.3f} times the scale"
         )
 
 

@@ -115,11 +115,16 @@ def rounded(operator: GeneOperator, backend: str, draw: Draw) -> None:
     nearest = varied(with_settings(operator, rounding="nearest"), draw, "reference")
     stochastic = varied(with_settings(operator, rounding="stochastic"), draw, backend)
     truth = wide.row(1)
-    expect_same(bits(nearest.row(1)), bits(round_to_bfloat16(truth, None)), "not the nearest", layout=draw.layout)
+    expect_same(
+        bits(nearest.row(1)),
+        bits(round_to_bfloat16(truth, None)),
+        "bfloat16 is not float32 rounded to nearest",
+        layout=draw.layout,
+    )
     low = (truth.view(torch.int32) & -65536).view(torch.float32)
     high = ((truth.view(torch.int32) & -65536) + 65536).view(torch.float32)  # away from zero
     made = stochastic.row(1).float()
-    assert bool(((made == low) | ((made == high) & (truth != low))).all()), "none of the two neighbours"
+    assert bool(((made == low) | ((made == high) & (truth != low))).all()), "bfloat16 is none of the two neighbours"
     inexact = (truth != low) & (truth.abs() > 1e-30)
     if int(inexact.sum()) > 1000:
         assert abs(mean_z(((made - truth) / (high - low).abs())[inexact], 0.0)) < 5, "rounding is biased"

@@ -67,8 +67,8 @@ def quiet(operator: PairOperator, backend: str, draw: Draw) -> None:
 def remembered(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G21: settings through JSON and state through safetensors give the next result that would have been."""
     again = type(operator)(**from_json(to_json(dataclasses.asdict(operator))))
-    assert again == operator, "settings change on their way through JSON"
-    assert repr(again) == repr(operator), "settings change on their way through JSON"
+    alike = again == operator and repr(again) == repr(operator)
+    assert alike, f"settings change on their way through JSON: {operator!r} becomes {again!r}"
     one = varied(operator, draw, backend)
     other = settled(operator, dataclasses.replace(draw, seed=draw.seed ^ 1))
     for row in range(draw.rows):

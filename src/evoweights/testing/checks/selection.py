@@ -73,7 +73,8 @@ def unknown_never_wins(selection: Selection, losses: Losses, noise: Noise) -> No
 @rule("L04-unknown", always, most=20, level=Level.EXACT)
 def all_unknown(selection: Selection, losses: Losses, noise: Noise) -> None:
     """L04: where no loss is known, everyone stays."""
-    assert list(selection.choose([math.nan] * len(losses), noise)) == list(range(len(losses)))
+    chosen = list(selection.choose([math.nan] * len(losses), noise))
+    assert chosen == list(range(len(losses))), f"no loss is known, and someone is replaced: {chosen}"
 
 
 def _told_apart(losses: Losses) -> Losses:

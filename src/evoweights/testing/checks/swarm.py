@@ -42,6 +42,15 @@ def _flown(
     return made.genes, None if kept is None else made.slots[kept]
 
 
+def _with_velocity(
+    operator: PairOperator, x: Tensor, best: Tensor, leader: Tensor, velocity: Tensor, draw: Draw, backend: str
+) -> tuple[Tensor, Tensor]:
+    """The new genes and the new velocity; raises if none is kept."""
+    genes, after = _flown(operator, x, best, leader, velocity, draw, backend)
+    assert after is not None, "no velocity is kept: a slot of the role state is looked for whose name ends in velocity"
+    return genes, after
+
+
 def _vectors(draw: Draw, *, share: float = 0.0, dtype: torch.dtype = torch.float32) -> tuple[Tensor, ...]:
     """Genes, best, leader and velocity."""
     seed = draw.seed % 2**32
@@ -58,8 +67,8 @@ def unpulled(operator: PairOperator, backend: str, draw: Draw) -> None:
     """P01: without inertia and with nothing to be pulled to, no gene moves and the velocity is 0."""
     x, _, leader, velocity = _vectors(draw, share=draw.share, dtype=draw.layout.dtype)
     genes, after = _flown(_with(operator, inertia=0.0, leader_pull=0.0), x, x, leader, velocity, draw, backend)
-    expect_same(bits(genes), bits(x), "genes move")
-    assert after is None or not after.any(), "a velocity stays"
+    expect_same(bits(genes), bits(x), "genes move that nothing pulls")
+    assert after is None or not after.any(), "a velocity stays without inertia and pulls"
 
 
 rest = rule("P02", claims("idempotent", kind="swarm"), most=50)(keeps_equal_parents)
@@ -71,9 +80,8 @@ def inertial(operator: PairOperator, backend: str, draw: Draw) -> None:
     """P03: with an inertia of 1 and no pulls a gene flies on: x + v, and v stays."""
     x, best, leader, velocity = _vectors(draw)
     there = unlimited(_with(operator, inertia=1.0, own_pull=0.0, leader_pull=0.0))
-    genes, after = _flown(there, x, best, leader, velocity, draw, backend)
-    assert after is not None, "no velocity is kept"
-    expect_same(bits(after), bits(velocity), "the velocity changes")
+    genes, after = _with_velocity(there, x, best, leader, velocity, draw, backend)
+    expect_same(bits(after), bits(velocity), "without pulls the velocity changes")
     expect_same(bits(genes), bits(x + velocity), "the step is not the velocity")
 
 
@@ -82,8 +90,8 @@ def limited(operator: PairOperator, backend: str, draw: Draw) -> None:
     """P04: no velocity exceeds the limit, from whatever numbers."""
     limit = (0.0, 1e-3, 0.5, 100.0)[draw.seed % 4]
     x, best, leader, velocity = _vectors(draw, share=draw.share, dtype=draw.layout.dtype)
-    genes, after = _flown(_with(operator, limit=limit), x, best, leader, velocity, draw, backend)
-    assert after is not None and bool((after.abs() <= limit).all()), f"a velocity beyond {limit:g}"
+    genes, after = _with_velocity(_with(operator, limit=limit), x, best, leader, velocity, draw, backend)
+    assert bool((after.abs() <= limit).all()), f"a velocity is beyond the limit of {limit:g}"
     if limit == 0.0:
         expect_same(bits(genes), bits(x), "a limit of 0 lets genes move")
 
@@ -95,7 +103,7 @@ def superposed(operator: PairOperator, backend: str, draw: Draw) -> None:
     x, best, leader, velocity = (each.clamp(-10, 10) for each in _vectors(draw))
 
     def after(best: Tensor, leader: Tensor, velocity: Tensor) -> Tensor:
-        return _flown(operator, x, best, leader, velocity, draw, backend)[1].double()  # pyright: ignore[reportOptionalMemberAccess]
+        return _with_velocity(operator, x, best, leader, velocity, draw, backend)[1].double()
 
     parts = after(best, x, 0 * velocity) + after(x, leader, 0 * velocity) + after(x, x, velocity)
     assert bool(((after(best, leader, velocity) - parts).abs() < 1e-4).all()), "the causes do not add up"
@@ -124,12 +132,13 @@ def pulls(operator: PairOperator, backend: str, draw: Draw) -> None:
             places = (one, zero) if trait == "own_pull" else (zero, one)
             drawn.append(_flown(there, zero, *places, zero, draw, backend)[0])
     for r in drawn:
-        assert float(r.min()) >= 0.0 and float(r.max()) <= 1.0, "a pull beyond 0 to 1"
+        assert float(r.min()) >= 0.0 and float(r.max()) <= 1.0, "a pull is beyond 0 to 1"
         assert float(r.max()) - float(r.min()) > 0.9, "all genes are pulled alike"
         assert abs(mean_z(r, 0.5)) < 5, f"the mean pull is {float(r.mean()):.4f}, not 1/2"
         for distance in (1, 2, 64, 1024):
-            assert (
-                abs(float(torch.corrcoef(torch.stack([r[distance:], r[:-distance]]))[0, 1])) < 5 / (N - distance) ** 0.5
+            related = abs(float(torch.corrcoef(torch.stack([r[distance:], r[:-distance]]))[0, 1]))
+            assert related < 5 / (N - distance) ** 0.5, (
+                f"the pulls of genes {distance} apart have to do with one another"
             )
     if len(drawn) == 2:
         assert abs(float(torch.corrcoef(torch.stack(drawn))[0, 1])) < 5 / N**0.5, "both pulls use one draw"

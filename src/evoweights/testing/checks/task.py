@@ -26,7 +26,9 @@ def same_data(settings: TaskSettings, opened: Opened, seed: int) -> None:
     """D01: opened once more it has the same fingerprint, the same batches and the same fitness."""
     again, here = opened.again(), opened.task
     told = here.fingerprint()
-    assert all(isinstance(name, str) and isinstance(each, str) for name, each in told.items()), f"fingerprint: {told}"
+    assert all(isinstance(name, str) and isinstance(each, str) for name, each in told.items()), (
+        f"the fingerprint is not text by name: {told}"
+    )
     expect_same(dict(again.fingerprint()), dict(told), "the fingerprint is another")
     expect_same(leaves(again.batch(0)), leaves(here.batch(0)), "the first batch is another")
     model = opened.model(seed)
@@ -73,9 +75,9 @@ def trainable(settings: TaskSettings, opened: Opened, seed: int) -> None:
     model.eval()  # or dropout would decide
     batch = task.batch(seed % 7)
     loss = task.loss(model, batch)
-    before = float(loss.detach())
-    assert loss.shape == () and bool(loss.isfinite()), f"the loss is {loss}"
+    assert loss.shape == () and bool(loss.isfinite()), f"the loss is not one finite number: {loss}"
     assert loss.requires_grad, "the loss has no gradient"
+    before = float(loss.detach())
     loss.backward()
     pulled = [each for each in model.parameters() if each.grad is not None]
     square = float(
@@ -101,7 +103,7 @@ def fitness(settings: TaskSettings, opened: Opened, seed: int) -> None:
         model.train(training)
         with untouched(model):
             once = task.evaluate(model)
-        assert type(once) is float and math.isfinite(once), f"the fitness is {once!r}"
+        assert type(once) is float and math.isfinite(once), f"the fitness is no finite float: {once!r}"
         task.batch(seed % 5)
         draw_elsewhere()
         assert task.evaluate(model) == once, "the second time the fitness is another"
@@ -113,7 +115,9 @@ def item_scores(settings: TaskSettings, opened: Opened, seed: int) -> None:
     task, model = opened.task, opened.model(seed)
     with untouched(model):
         scores = task.scores(model, task.batch(seed % 7))
-    assert scores.ndim == 1 and len(scores) >= 1 and bool(scores.isfinite().all()), f"the scores are {scores}"
+    assert scores.ndim == 1 and len(scores) >= 1 and bool(scores.isfinite().all()), (
+        f"the scores are not one finite number an item: {scores}"
+    )
     assert not scores.requires_grad, "the scores have gradients"
 
 
@@ -125,11 +129,13 @@ def in_pieces(settings: TaskSettings, opened: Opened, seed: int) -> None:
     batch = task.batch(seed % 7)
     pieces = list(task.pieces(batch))
     shares = sum(share for _, share in pieces)
-    assert math.isclose(shares, 1.0, rel_tol=1e-6), f"the shares add up to {shares}"
+    assert math.isclose(shares, 1.0, rel_tol=1e-6), f"the shares add up to {shares}, not to 1"
     with torch.no_grad():
         whole = float(task.loss(model, batch))
         parts = sum(share * float(task.loss(model, piece)) for piece, share in pieces)
-    assert math.isclose(whole, parts, rel_tol=1e-4, abs_tol=1e-6), f"the batch has {whole}, its pieces {parts}"
+    assert math.isclose(whole, parts, rel_tol=1e-4, abs_tol=1e-6), (
+        f"the loss of the batch is {whole}, that of its pieces {parts}"
+    )
 
 
 @rule("D08", always, most=2, level=Level.ROUNDING)
@@ -151,10 +157,10 @@ def work(settings: TaskSettings, opened: Opened, seed: int) -> None:
     task, model = opened.task, opened.model(seed)
     with untouched(model):
         forward, trained = task.flops(model), task.gradient_flops(model)
-    assert type(forward) is int and forward >= 0, f"flops: {forward!r}"
+    assert type(forward) is int and forward >= 0, f"flops gave {forward!r}, no whole number from 0"
     assert trained >= forward, f"a gradient takes {trained} operations, a forward pass {forward}"
     assert type(task.tokens_per_batch) is int and task.tokens_per_batch >= 1, (
-        f"tokens_per_batch: {task.tokens_per_batch!r}"
+        f"tokens_per_batch is {task.tokens_per_batch!r}, no whole number from 1"
     )
 
 
@@ -164,8 +170,10 @@ def shown(settings: TaskSettings, opened: Opened, seed: int) -> None:
     task, model = opened.task, opened.model(seed)
     with untouched(model):
         sample = task.sample(model)
-    assert sample is None or isinstance(sample, str), f"a sample of {type(sample).__name__}"
-    assert all(math.isfinite(each) for each in task.references().values()), f"references: {task.references()}"
+    assert sample is None or isinstance(sample, str), f"sample gave {type(sample).__name__}, neither text nor None"
+    assert all(math.isfinite(each) for each in task.references().values()), (
+        f"a reference is no finite number: {task.references()}"
+    )
     if not task.generates:
         try:
             task.generate(model, "", tokens=1, temperature=0.0, seed=1)

@@ -11,18 +11,20 @@ from evoweights.testing.rules import Level, always, rule
 def existing(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
     """T01: it names rows there are, at least one, each once."""
     rows = turn.choose(generation, size, noise).rows
-    assert isinstance(rows, tuple) and len(rows) >= 1, f"no row: {rows!r}"
+    assert isinstance(rows, tuple) and len(rows) >= 1, f"the rows are no tuple that has one: {rows!r}"
     assert all(type(row) is int and 0 <= row < size for row in rows), f"rows that do not exist: {rows} of {size}"
-    assert len(set(rows)) == len(rows), f"a row twice: {rows}"
+    assert len(set(rows)) == len(rows), f"a row is named twice: {rows}"
 
 
 @rule("T02", always, level=Level.EXACT)
 def well_formed(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
     """T02: it gives a Turn whose steps are a whole number from 0 or None, and that says whether operators act."""
     made = turn.choose(generation, size, noise)
-    assert isinstance(made, Turn), f"gave {type(made).__name__}"
-    assert made.steps is None or (type(made.steps) is int and made.steps >= 0), f"steps: {made.steps!r}"
-    assert type(made.varies) is bool, f"varies: {made.varies!r}"
+    assert isinstance(made, Turn), f"choose gave {type(made).__name__}, no Turn"
+    assert made.steps is None or (type(made.steps) is int and made.steps >= 0), (
+        f"steps is {made.steps!r}, neither None nor a whole number from 0"
+    )
+    assert type(made.varies) is bool, f"varies is {made.varies!r}, neither True nor False"
 
 
 @rule("G04", always)
