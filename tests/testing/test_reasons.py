@@ -119,6 +119,10 @@ def nan_is_best(world, monkeypatch):
     world.champion = dataclasses.replace(world.champion, fitness=float("nan"))
 
 
+def fewer_individuals(world, monkeypatch):
+    world.population.individuals.pop()
+
+
 def ids_used_twice(world, monkeypatch):
     world.population.next_id = 0
 
@@ -134,6 +138,7 @@ def a_tensor_of_both(world, monkeypatch):
 
 BROKEN = {
     fewer_genes: "EW-R01: tensors of ",
+    fewer_individuals: "EW-R01: 2 individuals in a population of 3",
     nan_is_best: " is the best, with loss nan or with genes that are NaN",
     ids_used_twice: "EW-R04: individuals [0, 1, 2] and the next 0, where the lineage has [0, 1, 2]",
     an_unshared_parameter: " is no longer the shared one",

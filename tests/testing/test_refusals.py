@@ -7,10 +7,11 @@ import pytest
 import torch
 from zoo_choices import Selects
 from zoo_general import Plain
+from zoo_improvers import Descends
 
 from evoweights.errors import UsageError
 from evoweights.genome import Layout
-from evoweights.testing import check_operator, check_selection, parametrize_operators
+from evoweights.testing import check_improver, check_operator, check_selection, parametrize_operators
 from evoweights.testing.strategies import segments_of
 from evoweights.traits import Traits
 
@@ -97,3 +98,19 @@ def test_some_cases_may_be_refused():
     report = check_selection(Pairs(), profile="quick", on_fail=None)
     assert report.is_conforming, str(report)
     assert statuses(report)["L02"] == "passed"
+
+
+class ScoresTogether(Descends):
+    """Scores two members of a population of its own in one pass."""
+
+    def step(self, mounted, feed, moment):
+        return float(feed.draw(mounted).scores(2).mean())
+
+
+def test_an_improver_that_scores_several_at_once_is_not_tried_on_a_module_of_one():
+    report = check_improver(ScoresTogether(), profile="quick")
+    (told,) = {each.reason for each in report.results if each.id == "EW-G04"}
+    assert told.startswith(
+        "it refuses what the rule is tried on: The module of the kit holds one individual: it cannot score 2 "
+    )
+    assert statuses(report)["G22"] == "passed"

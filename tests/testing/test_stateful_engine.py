@@ -7,13 +7,14 @@ import torch
 from small_components import Blend, SharedFirst, Wander
 
 from evoweights import engine, variation
-from evoweights.errors import UsageError
+from evoweights.errors import DivergedError, UsageError
 from evoweights.hookspecs import hookimpl
 from evoweights.mounted import Mounted
 from evoweights.population import Population
 from evoweights.progress import Progress
 from evoweights.storage.run_dir import RunDirectory
 from evoweights.testing import EngineMachine, check_engine, engine_machine
+from evoweights.testing.stateful.reference import Ended
 from evoweights.testing.tiny_runs import TINY
 from evoweights.world import World
 
@@ -198,12 +199,16 @@ def half_a_turn_is_lost(monkeypatch):
 
 SMALL = {"task": {"name": "function", "dimension": 5}, "vary": [{"name": "crossover", "rate": 0.5}]}
 BREAKAGES = {
-    "R08 forgets the batches": (forget("batches"), SMALL, "EW-R08.*progress.batches"),
+    "R08 forgets the batches": (
+        forget("batches"),
+        SMALL,
+        "EW-R08: the resumed run is not the saved one: .*progress.batches",
+    ),
     "R08 forgets the steps": (forget("step"), SMALL, "EW-R08.*progress.step"),
     "R03 worse is better": (worse_is_better, SMALL, "EW-R0[39].*best"),
     "R02 NaN is best": (nan_is_best, SMALL, "EW-R02"),
     "R05 shared is copied": (shared_is_copied, SHARING, "EW-R05"),
-    "R09 a parent is lost": (parent_is_lost, SMALL, "EW-R09.*parents"),
+    "R09 a parent is lost": (parent_is_lost, SMALL, "EW-R09: .*parents.*, by the reference"),
     "R04 lineage is not written": (lineage_is_not_written, SMALL, "EW-R04"),
     "R08 a save drops moments": (save_drops_moments, SMALL, "EW-R08.*first_moment has other bits"),
     "R09 stale fitness": (stale_fitness, SMALL, "EW-R09.*fitness"),
@@ -221,6 +226,27 @@ def test_a_broken_engine_is_noticed(monkeypatch, name):
     breaks(monkeypatch)
     with pytest.raises(AssertionError, match=f"(?s){message}"):
         check_engine(configuration)
+
+
+def diverges():
+    raise DivergedError("all individuals have failed")
+
+
+def ends():
+    raise Ended("all individuals have failed")
+
+
+@pytest.mark.parametrize(("real", "plain", "said"), [
+    (diverges, int, "EW-R09: the run ended, but not by the reference: all individuals have failed"),
+    (int, ends, "EW-R09: the run goes on, though by the reference all individuals have failed"),
+])  # fmt: skip
+def test_a_run_that_ends_otherwise_than_the_reference_is_noticed(real, plain, said):
+    machine = engine_machine({"task": {"name": "function", "dimension": 5}})()
+    try:
+        with pytest.raises(AssertionError, match=said):
+            machine._both(real, plain)
+    finally:
+        machine.teardown()
 
 
 def test_observers_and_plugins_of_ones_own_take_part():

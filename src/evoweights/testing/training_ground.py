@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from evoweights.errors import UsageError
 from evoweights.founding import mount_blueprint
 from evoweights.genome import Layout
 from evoweights.improvers import Improver, Moment
@@ -63,8 +64,16 @@ class Drawn:
 
     @torch.no_grad()
     def scores(self, copies: int = 1) -> Tensor:
-        """Its loss, float64."""
-        assert copies == 1, "the module of the kit holds one individual; it cannot score several in one pass"
+        """Its loss, float64.
+
+        Raises:
+            UsageError: several copies are to be scored.
+        """
+        if copies > 1:
+            raise UsageError(
+                f"The module of the kit holds one individual: it cannot score {copies} in one pass. Check the improver with "
+                "settings by which it scores them one by one."
+            )
         return self.loss().double()[None]
 
 
