@@ -146,7 +146,7 @@ def test_folder_that_is_no_run_is_refused(command: str, evoweights: CommandLine)
     assert outcome.code == 2 and "is no run" in outcome.err and "'small'" in outcome.err
 
 
-@pytest.mark.parametrize("command", ["status", "report"])
+@pytest.mark.parametrize("command", ["status", "report", "verify"])
 def test_a_configuration_of_something_else_is_no_runs(command: str, evoweights: CommandLine) -> None:
     evoweights("run", "small.yaml")
     Path("runs/small/config.yaml").write_text("model_type: other\n")

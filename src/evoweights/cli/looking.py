@@ -34,6 +34,7 @@ def verify(run: RunFolder) -> None:
     from evoweights.storage.run_dir import RunDirectory
 
     directory = RunDirectory.read(run)
+    _generations(directory)  # or a text that is no configuration would pass: nothing else here looks at what it says
     verdicts = directory.checkpoints.verify()
     rows = [(each.folder.name, "intact" if each.ok else f"DAMAGED: {'; '.join(each.problems)}") for each in verdicts]
     damaged = [name for name, verdict in rows if verdict != "intact"]
