@@ -59,14 +59,12 @@ def _read(trees: Iterable[ast.AST]) -> Phrases:
     return frozenset().union(*(_phrases(texts, size) for size in range(2, WORDS + 1)))
 
 
-def unread(
-    sources: dict[str, str], tests: Iterable[str], *, elsewhere: Iterable[str] = (), asserting: str = KIT
-) -> list[str]:
+def unread(sources: dict[str, str], tests: Iterable[str], *, elsewhere: Iterable[str] = ()) -> list[str]:
     """The place of every message of ``sources``, texts by file, that none of ``tests`` reads, and words of it to look for."""
     known = _read(map(ast.parse, tests))
     places, owners = {}, defaultdict(set)
     trees = {file: ast.parse(text) for file, text in sources.items()}
-    for place, texts in messages_of(trees, elsewhere=elsewhere, asserting=[asserting]):
+    for place, texts in messages_of(trees, elsewhere=elsewhere, asserting=[KIT]):
         longest = max((len(re.findall(r"\w+", text)) for text in texts), default=0)
         if longest >= 2:
             places[place] = phrases = _phrases(texts, min(WORDS, longest))
@@ -97,15 +95,32 @@ def test_what_is_no_reason_is_there() -> None:
 
 
 def _wordless(tree: ast.AST) -> Iterator[int]:
-    """The lines of assertions that do not say in at least two words of their own what is wrong."""
+    """The lines of assertions and comparisons that do not say in at least two words of their own what is wrong."""
     for node in ast.walk(tree):
-        texts = (
-            [each.value for each in ast.walk(node.msg) if isinstance(each, ast.Constant)]
-            if isinstance(node, ast.Assert) and node.msg
-            else []
-        )
-        if isinstance(node, ast.Assert) and not _phrases(map(str, texts), 2):
+        match node:
+            case ast.Assert(msg=said):
+                pass
+            case ast.Call(func=ast.Name(id="expect_same"), args=[_, _, said, *_]):
+                pass
+            case ast.Call(func=ast.Name(id="expect_same")):
+                said = None
+            case _:
+                continue
+        texts = [each.value for each in ast.walk(said or ast.Pass()) if isinstance(each, ast.Constant)]
+        if not isinstance(said, ast.Name) and not _phrases(map(str, texts), 2):
             yield node.lineno
+
+
+def test_an_assertion_without_words_is_named() -> None:
+    wordless = [
+        "assert x",
+        'assert x, f"rate {x}"',
+        "assert x, x.y",
+        "expect_same(x, y)",
+        'expect_same(x, y, "differs")',
+    ]
+    told = ['assert x, f"a rate of {x}"', 'expect_same(x, y, f"{x} is not the other")', "expect_same(x, y, said)"]
+    assert [*_wordless(ast.parse("\n".join([*wordless, *told])))] == [*range(1, len(wordless) + 1)]
 
 
 def test_every_assertion_of_the_kit_says_what_is_wrong() -> None:
@@ -147,6 +162,17 @@ def test_every_kind_of_message_is_seen(kind: str) -> None:
     found = unread({"a.py": KINDS[kind]}, [])
     assert len(found) == 1 and found[0].startswith("a.py:"), found
     assert unread({"a.py": KINDS[kind]}, ['assert "nobody reads this" in text']) == []
+
+
+@pytest.mark.parametrize("code", [
+    'assert x, "nobody reads this"', 'raise AssertionError("nobody reads this")', "def expect_same(x, said: str):\n    "
+    'if x:\n        raise AssertionError(f"{said}: {x}")\nexpect_same(1, "nobody reads this")',
+])  # fmt: skip
+def test_assertions_are_messages_in_the_kit_alone(code: str) -> None:
+    found = unread({f"{KIT}a.py": code}, [])
+    assert len(found) == 1 and found[0].startswith(f"{KIT}a.py:"), found
+    assert unread({f"{KIT}a.py": code}, ['assert "nobody reads this" in text']) == []
+    assert unread({"a.py": code}, []) == []
 
 
 @pytest.mark.parametrize("code", [

@@ -324,7 +324,7 @@ MUTATION = (
     ("M08", Coarse(), "most of the noise is lost to rounding"),
     ("M10", Reaches(), "a gene changed by 0.15, at most 0.1 is set"),
     ("M11", OneRankMore(), "the noise has more than rank 1"),
-    ("M11", Unscaled(), "the standard deviation is 1."),
+    ("M11", Unscaled(), "the standard deviation of the noise is 1."),
 )
 """The rule that must notice, the operator, and words of what the author is told."""
 

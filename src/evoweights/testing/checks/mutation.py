@@ -215,7 +215,7 @@ def low_rank(operator: PairOperator, backend: str, draw: Draw) -> None:
         # A row and a column share a factor, so that there are far fewer free numbers than genes.
         square = float(noise.square().mean()) / 0.25
         assert abs(square - 1) < 5 * (2 / rank * (1 / 512 + 1 / 256)) ** 0.5, (
-            f"the standard deviation is {square**0.5:.3f} times the scale"
+            f"the standard deviation of the noise is {square**0.5:.3f} times the scale"
         )
 
 
