@@ -7,10 +7,10 @@ perturbed parameters compute with those of the members; see :mod:`evoweights_es.
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 
-import torch
 from torch import Tensor, nn
 
 from evoweights.errors import UsageError
+from evoweights.ledger.eager import eagerly
 from evoweights_es.changes import WAY_OUT, Changes, Owner, Rows
 from evoweights_es.member_layers import by_vectors, forward_for
 
@@ -73,7 +73,7 @@ def as_members(
     with ExitStack() as stack:
         if any(each._compiled_call_impl is not None for each in module.modules()):
             # What is compiled holds the layers as they were, and would be compiled anew for every group of members.
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(eagerly())
         for owner in owners(module, {*changes.matrices, *changes.vectors}):
             forward = forward_for(owner.module)(owner, changes, rows)
             stack.callback(owner.module.__dict__.pop, "forward", None)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from evoweights.errors import UsageError
 from evoweights.homes.part import Part
+from evoweights.ledger.eager import eagerly
 from evoweights_es.layers import Layer, Owned
 from evoweights_es.pieces import InPieces
 from evoweights_es.reads import Reads
@@ -93,7 +94,7 @@ class Windows:
         self._hidden = self._home if reads else {name: _nothing(home) for name, home in self._home.items()}
         with ExitStack() as stack:
             if any(each._compiled_call_impl is not None for each in self.modules.values()):
-                stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code holds other weights
+                stack.enter_context(eagerly())  # compiled code holds other weights
             stack.callback(self._put_back)
             self._hide(self.owned.values())
             for path, module in self.modules.items():

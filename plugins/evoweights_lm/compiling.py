@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from evoweights.errors import UsageError
+from evoweights.ledger.eager import eagerly
 from evoweights_lm.blocks import find_blocks
 
 BACKEND = "inductor"
@@ -58,7 +59,7 @@ class Compiling:
 
     def eagerly(self) -> AbstractContextManager[object]:
         """A context without compiling: for texts, whose length changes with every token."""
-        return torch.compiler.set_stance("force_eager") if self.is_active else nullcontext()
+        return eagerly() if self.is_active else nullcontext()
 
     def _give_up(self, model: nn.Module, cause: str) -> None:
         if self.is_required:

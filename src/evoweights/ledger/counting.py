@@ -3,7 +3,7 @@
 import math
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, final
 from weakref import WeakKeyDictionary
@@ -11,6 +11,8 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from evoweights.ledger.eager import eagerly
 
 Share = Callable[[str], float]
 """The share of a parameter's elements, by its name, that a pass computes with."""
@@ -21,16 +23,12 @@ def flops_of(forward: Callable[[], object]) -> int:
     addition are two. Nothing is compiled, and torch's random state is put back."""
     with (
         torch.random.fork_rng(devices=range(torch.cuda.device_count())),
-        _eagerly(),
+        # Nothing is compiled where torch's compiler was never loaded, which takes most of a second.
+        eagerly() if "torch._dynamo" in sys.modules else nullcontext(),
         FlopCounterMode(display=False, custom_mapping=_unregistered()) as counter,
     ):
         forward()
     return counter.get_total_flops()
-
-
-def _eagerly() -> AbstractContextManager[None]:
-    # Nothing is compiled where torch's compiler was never loaded, which takes most of a second.
-    return torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else nullcontext()
 
 
 def _unregistered() -> dict[Any, Any]:

@@ -123,7 +123,7 @@ def _refuse_taken(values: Mapping[str, str], kind: str) -> None:
 
 def _is_module(name: str) -> bool:
     """Whether Python can import a module or package of this name; a folder without code is none."""
-    if name in sys.stdlib_module_names or name in sys.modules:
+    if name in sys.stdlib_module_names:
         return True
     spec = importlib.util.find_spec(name)
     return spec is not None and spec.origin is not None

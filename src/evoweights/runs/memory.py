@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
+from evoweights.ledger.eager import eagerly
 from evoweights.mounted import Mounted
 from evoweights.progress import Progress
 from evoweights.task import Task
@@ -81,5 +82,5 @@ def step_bytes(task: Task, mounted: Mounted) -> int:
 @contextmanager
 def without_content() -> Iterator[None]:
     """Tensors that are made here have a shape and a type only; nothing is compiled."""
-    with torch.compiler.set_stance("force_eager"), FakeTensorMode(allow_non_fake_inputs=True):
+    with eagerly(), FakeTensorMode(allow_non_fake_inputs=True):
         yield
