@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 os.environ.setdefault("TRITON_INTERPRET", "1")
 # Waiting threads that spin make small tests several times slower where processes outnumber cores.
@@ -27,11 +28,13 @@ def heap_is_settled():
 
 @pytest.fixture(autouse=True)
 def torch_settings_stay():
-    """Fails a test that leaves torch's default dtype, grad mode or number of threads other than it found them."""
+    """Fails a test that leaves torch's default dtype, grad mode, number of threads or way to compile other than it found them."""
     import torch
 
     def now():
-        return torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads()
+        dynamo = sys.modules.get("torch._dynamo.eval_frame")
+        stance = "default" if dynamo is None else dynamo._stance.stance
+        return torch.get_default_dtype(), torch.is_grad_enabled(), torch.get_num_threads(), stance
 
     before = now()
     yield
@@ -39,4 +42,4 @@ def torch_settings_stay():
     torch.set_default_dtype(before[0])
     torch.set_grad_enabled(before[1])
     torch.set_num_threads(before[2])
-    assert after == before, f"default dtype, grad mode, threads: {before} before the test, {after} after it"
+    assert after == before, f"default dtype, grad mode, threads, compiling: {before} before the test, {after} after it"

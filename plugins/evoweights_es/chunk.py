@@ -19,8 +19,10 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Chunk:
-    """``count`` genes of a segment from ``first`` on, a multiple of the tile; ``label`` is that of the part, ``own`` or
-    ``shared``."""
+    """``count`` genes of a segment from ``first`` on; ``label`` is that of the part, ``own`` or ``shared``.
+
+    ``first`` is a multiple of the tile, as the start of a segment is, so that noise is drawn from the middle of no tile.
+    """
 
     part: "Part"
     label: str
@@ -29,7 +31,7 @@ class Chunk:
     count: int
 
     @property
-    def gene(self) -> int:
+    def start(self) -> int:
         """The number of the first gene in the part."""
         return self.segment.start + self.first
 
@@ -40,7 +42,7 @@ class Chunk:
         return torch.zeros(self.count, device=self.part.weights.device)
 
 
-def chunks(part: "Part", label: str, segments: "Iterable[Segment]") -> Iterator[Chunk]:
+def chunks_of(part: "Part", label: str, segments: "Iterable[Segment]") -> Iterator[Chunk]:
     """All genes of the segments, one chunk after the other."""
     for segment in segments:
         for first in range(0, segment.count, CHUNK):
@@ -66,12 +68,12 @@ def rewrite_(
     """Apply a kernel to a chunk; ``own`` are vectors of the part's size, ``given`` of the genes alone."""
     from evoweights_kernels import TILE, Call, apply_
 
-    genes = slice(chunk.gene, chunk.gene + chunk.count)
+    genes = slice(chunk.start, chunk.start + chunk.count)
     read = {name: each[genes] for name, each in (own or {}).items()}
     tensors = {"x": chunk.part.weights[genes], **read, **(given or {})}
     streams = {} if rounding is None else {"rounding": rounding}
     call = Call(kernel, tensors=tensors, scalars=dict(scalars or {}), streams=streams)
-    apply_([call], seed=place.noise.seed, first_tile=chunk.gene // TILE, backend=place.backend)
+    apply_([call], seed=place.noise.seed, first_tile=chunk.start // TILE, backend=place.backend)
 
 
 def add_(chunk: Chunk, change: "Tensor", *, rounding: int | None, place: Place) -> None:

@@ -140,7 +140,7 @@ class Gaussian(Perturbation):
     def add_estimate_(self, out: "Tensor", chunk: Chunk, coefficients: Sequence[float], *, place: Place) -> None:
         """``out += sum_i coefficients[i] eps_i`` over the genes of a chunk, in one pass."""
         names = [f"direction {number}" for number in range(len(coefficients))]
-        self.add_(out, chunk.label, chunk.gene, names, coefficients, place=place)
+        self.add_(out, chunk.label, chunk.start, names, coefficients, place=place)
 
     def update_plain_(
         self, part: "Part", label: str, coefficients: Sequence[float], *, place: Place, rounding: int | None

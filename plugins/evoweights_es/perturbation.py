@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from evoweights.catalog import setting
 from evoweights.errors import UsageError
-from evoweights_es.chunk import Chunk, add_, chunks
+from evoweights_es.chunk import Chunk, add_, chunks_of
 from evoweights_es.member import Member, Place
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Perturbation(ABC):
 
         ``rounding`` is the stream that rounds bfloat16 weights; None rounds to nearest.
         """
-        for chunk in chunks(part, label, self.segments(part)):
+        for chunk in chunks_of(part, label, self.segments(part)):
             estimate = chunk.zeros()
             self.add_estimate_(estimate, chunk, coefficients, place=place)
             add_(chunk, estimate, rounding=rounding, place=place)

@@ -48,7 +48,7 @@ class Subspace(Gaussian):
     def add_estimate_(self, out: "Tensor", chunk: Chunk, coefficients: Sequence[float], *, place: Place) -> None:
         """``out += sum_i coefficients[i] eps_i`` over the genes of a chunk."""
         weights = self._mixed(coefficients, place)
-        self.add_(out, chunk.label, chunk.gene, self._names, weights, place=_within(place))
+        self.add_(out, chunk.label, chunk.start, self._names, weights, place=_within(place))
 
     def update_plain_(
         self, part: "Part", label: str, coefficients: Sequence[float], *, place: Place, rounding: int | None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from evoweights.catalog import setting
-from evoweights_es.chunk import Chunk, chunks, rewrite_
+from evoweights_es.chunk import Chunk, chunks_of, rewrite_
 from evoweights_es.member import Place
 from evoweights_es.perturbation import Perturbation
 from evoweights_kernels import Gene, GeneKernel, Scalar, State, gene_kernel, where
@@ -60,7 +60,7 @@ class Step:
 
     def chunks(self) -> Iterator[Chunk]:
         """What is perturbed of the part, one chunk after the other."""
-        return chunks(self.part, self.label, self.perturbation.segments(self.part))
+        return chunks_of(self.part, self.label, self.perturbation.segments(self.part))
 
     def estimates(self, *, sign: float = 1.0) -> "Iterator[tuple[Chunk, Tensor]]":
         """Every chunk with its estimate (times ``sign``), float32 ``[genes]``."""
