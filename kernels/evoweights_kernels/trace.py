@@ -65,7 +65,10 @@ class Recorder:
             self._check(operand, is_condition=False)
             return operand
         if isinstance(operand, bool) or not isinstance(operand, (int, float)):
-            raise UnsupportedError(f"{type(operand).__name__} {operand!r} is no number a gene kernel can use")
+            raise UnsupportedError(
+                f"{type(operand).__name__} {operand!r} is no number a gene kernel can use. It computes with its arguments and "
+                "Python's numbers; what is random is an argument annotated Uniform, Normal or Chance"
+            )
         value = to_float32(operand)
         if isnan(value) or abs(value) == float("inf"):
             raise UnsupportedError(f"the literal {operand!r} is not finite in float32")
@@ -184,13 +187,17 @@ def trace(function: Callable[..., Any], conditions: tuple[bool, ...], outputs: i
     ]
     try:
         returned = function(*arguments)
+        if returned is None:
+            raise UnsupportedError("it returns nothing; end it with `return` and the new value of the gene")
         values = returned if isinstance(returned, tuple) else (returned,)
         if len(values) != outputs:
             expected = "the new target" + (f" and {outputs - 1} state(s), in order" if outputs > 1 else "")
             raise UnsupportedError(f"it returns {len(values)} value(s); expected are {outputs}: {expected}")
         numbers = tuple(recorder.number(value).number for value in values)
-    except (UnsupportedError, TypeError, AttributeError, ArithmeticError, NameError) as error:
+    except UnsupportedError as error:
         raise KernelError(f"{place(function, error.__traceback__)}: {error}") from error
+    except (TypeError, AttributeError, ArithmeticError, NameError) as error:
+        raise KernelError(f"{place(function, error.__traceback__)}: {error}; allowed are {_SUPPORTED}") from error
     return Program(tuple(recorder.ops), numbers)
 
 

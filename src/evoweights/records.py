@@ -51,9 +51,10 @@ class ImproveRecord:
 
 @dataclass(frozen=True)
 class VaryRecord:
-    """One rewritten individual: which operators, fused in one launch, wrote which row from which sources.
+    """One rewritten individual: which operators wrote which row from which sources.
 
-    ``losses`` are its losses on one fixed batch, before the operators and after each of them, None if nobody asked.
+    ``losses`` are its losses on one fixed batch, before the operators and after each of them; None if nobody asked, and then
+    the operators were fused in one launch.
     """
 
     generation: int

@@ -756,6 +756,16 @@ def test_a_gene_operator_without_a_kernel_is_refused_where_it_is_written():
             """Has none."""
 
 
+def test_a_kernel_that_nobody_decorated_is_refused_where_it_is_written():
+    with pytest.raises(PluginError, match=r"Plain: a GeneOperator needs a class attribute `kernel`.*with @gene_kernel"):
+
+        class Plain(GeneOperator):
+            """Its kernel is a function and no more."""
+
+            def kernel(x: Gene, leader: Gene) -> Gene:
+                return x + leader
+
+
 def test_a_scalar_that_is_no_setting_is_named():
     population = filled(mixed_layout())
     with pytest.raises(

@@ -172,6 +172,10 @@ def forgets_the_state(x: Gene, v: State) -> Gene:
     return x + v
 
 
+def adds_a_tensor(x: Gene) -> Gene:
+    return x + torch.rand(1)
+
+
 def returns_nothing(x: Gene) -> None:
     x + 1
 
@@ -199,12 +203,13 @@ def too_large(x: Gene) -> Gene:
         (powers, r"`\*\*` is not supported.*write x \* x"),
         (sines, r"conversion to a Python number.*allowed are \+ - \* /"),
         (uses_numpy, "Value"),
-        (uses_torch, "Value"),
+        (uses_torch, r"Value; allowed are \+ - \* /"),
         (calls_a_method, "clamp"),
         (loops, "iteration is not supported"),
         (returns_too_much, r"returns 2 value\(s\); expected are 1: the new target"),
         (forgets_the_state, r"returns 1 value\(s\); expected are 2: the new target and 1 state"),
-        (returns_nothing, "NoneType None is no number a gene kernel can use"),
+        (returns_nothing, "it returns nothing; end it with `return`"),
+        (adds_a_tensor, r"is no number a gene kernel can use.*annotated Uniform, Normal or Chance"),
         (adds_a_condition, "a condition stands where a number is needed"),
         (negates_a_number, "a number stands where a condition is needed"),
         (decides_by_a_literal, "expected a condition such as `x > 0`, found True"),

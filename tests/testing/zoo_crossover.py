@@ -8,7 +8,7 @@ from zoo_general import Kernel, Plain, normal, to
 
 from evoweights.operators import Pair
 from evoweights.traits import Traits
-from evoweights_kernels import Chance, Gene, Scalar, Uniform, absolute, gene_kernel, maximum, minimum, where
+from evoweights_kernels import Chance, Gene, Scalar, Uniform, absolute, gene_kernel, maximum, minimum, sqrt, where
 
 TAKES = Traits(
     "crossover", stochastic=True, gene_wise=True, idempotent=True, copies=True, complementary=True, share="rate"
@@ -301,6 +301,20 @@ class Noisy(Takes):
 
 
 @gene_kernel
+def rooted(x: Gene, leader: Gene, share: Scalar):
+    return x + share * sqrt(absolute(leader))
+
+
+@dataclass(frozen=True)
+class Rooted(Kernel):
+    """Sound: takes square roots, which the reference has NumPy take."""
+
+    traits: ClassVar[Traits] = Traits(stochastic=False, gene_wise=True)
+    kernel = rooted
+    share: float = 0.5
+
+
+@gene_kernel
 def differing(x: Gene, base: Gene, plus: Gene, minus: Gene, factor: Scalar):
     return base + factor * (plus - minus)
 
@@ -382,4 +396,4 @@ CROSSOVER = (
 )
 """The rule that must notice, the operator, and words of what the author is told."""
 
-SOUND_CROSSOVER = (Takes(), TakesRows(), Blend(), Pointed(), Differs())
+SOUND_CROSSOVER = (Takes(), TakesRows(), Blend(), Pointed(), Rooted(), Differs())

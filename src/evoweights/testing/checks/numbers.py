@@ -1,6 +1,7 @@
 """What an operator makes of numbers: finite, near the exact result, the same on every target, without looking at them."""
 
 import dataclasses
+import sys
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from evoweights.testing.grounds import Draw, bound, outcome, settled, unguarded,
 from evoweights.testing.parents import fewest_rows
 from evoweights.testing.populations import contents, flat_layout, inside, mean_z, mixed_layout, vary_
 from evoweights.testing.rules import Level, always, condition, gene_operator, rule
-from evoweights_kernels import Call, Chance, Gene, Scalar, State, TileScalar, Uniform, apply_, noise
+from evoweights_kernels import Call, Chance, Gene, Scalar, State, TileScalar, Uniform, apply_, ieee, noise
 from evoweights_kernels.body import Argument
 from evoweights_kernels.constants import TILE
 from evoweights_kernels.scalars import to_float32
@@ -161,7 +162,9 @@ class FetchingForbidden(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = getattr(func, "__name__", "")
-        assert name not in ("numpy", "tolist", "__array__", "cpu"), f"{name}() waits for the device"
+        # By way of NumPy the reference takes square roots; compiled kernels do not.
+        is_root = sys._getframe(1).f_globals.get("__name__") == ieee.__name__
+        assert is_root or name not in ("numpy", "tolist", "__array__", "cpu"), f"{name}() waits for the device"
         return func(*args, **(kwargs or {}))
 
 
