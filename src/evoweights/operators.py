@@ -162,7 +162,9 @@ class GeneOperator(PairOperator, ABC):
     """The body that is applied to every gene in scope; a property, where a setting decides which."""
 
     def __init_subclass__(cls) -> None:
-        if (kernel := getattr(cls, "kernel", None)) is None or (callable(kernel) and not isinstance(kernel, GeneKernel)):
+        if (kernel := getattr(cls, "kernel", None)) is None or (
+            callable(kernel) and not isinstance(kernel, GeneKernel)
+        ):
             raise PluginError(
                 f"{cls.__module__}.{cls.__name__}: a GeneOperator needs a class attribute `kernel`, a function decorated "
                 "with @gene_kernel."

@@ -7,6 +7,7 @@ from typing import Any
 from safetensors.torch import load as from_safetensors
 
 from evoweights.catalog import Catalog
+from evoweights.config.defaults import check_settings
 from evoweights.errors import PluginError
 from evoweights.operators import GeneOperator, PairOperator
 from evoweights.storage.formats import from_json, tensor_chunks, to_json
@@ -93,6 +94,7 @@ def registrable(kind: str, component: Any) -> None:
         if each.metadata.get("kind", kind) not in catalog.kinds:  # a kind of parts that some plugin opens
             registrar.kind(each.metadata["kind"], "parts of the component that is checked")
     registrar.add(kind, type(component))
+    check_settings(kind, type(component))
     again = dataclasses.replace(component)
     assert again == component and repr(again) == repr(component), "two with the same settings differ"
     for each in dataclasses.fields(again):
