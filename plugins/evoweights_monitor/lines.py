@@ -62,13 +62,15 @@ def stopped_warning(info: RunInfo, record: ImproveRecord) -> str | None:
     )
 
 
-def failed_warning(info: RunInfo, generation: int, rows: frozenset[int]) -> str | None:
-    """A warning if individuals have newly failed."""
+def failed_warning(info: RunInfo, record: GenerationRecord, rows: frozenset[int]) -> str | None:
+    """A warning if individuals have newly failed; it names the operators that rewrote one of them just before."""
     if not rows:
         return None
+    suspects = sorted({" + ".join(each.operators) for each in record.varied if each.row in rows})
+    just = f". Just before, {' and '.join(suspects)} rewrote what failed" if suspects else ""
     return (
-        f"warning: generation {generation}: {rows_text(rows, info.individual)} failed (a loss that is NaN or infinite, or "
-        "three turns in a row that ended early) and cannot lead until rewritten"
+        f"warning: generation {record.generation}: {rows_text(rows, info.individual)} failed (a loss that is NaN or infinite, or "
+        f"three turns in a row that ended early) and cannot lead until rewritten{just}"
     )
 
 

@@ -85,7 +85,7 @@ class Screen:
         """Show a generation, and warn of individuals that failed in it."""
         failed_before = self.progress.failed
         self.progress.finished(record)
-        self._warn(failed_warning(self.progress.info, record.generation, self.progress.failed - failed_before))
+        self._warn(failed_warning(self.progress.info, record, self.progress.failed - failed_before))
         if not self.quiet and self._live is None:
             self._say(generation_line(self.progress, record, now=time.monotonic()))
 

@@ -207,7 +207,13 @@ def test_a_turn_that_ended_early_and_a_failure_are_warned_of_once(
     assert "generation 0: the turn of expert 0 ended early, after 50 steps: the loss is NaN" in text
     assert text.count("expert 2 failed") == 1
     why = "(a loss that is NaN or infinite, or three turns in a row that ended early) and cannot lead until rewritten"
-    assert why in " ".join(text.split())
+    assert f"{why}. Just before, pso + crossover rewrote what failed" in " ".join(text.split())
+
+
+def test_operators_are_not_suspected_of_what_they_did_not_rewrite(make_info, make_generation, make_console, text_of):
+    console = make_console(terminal=False)
+    Screen(make_info(), console, quiet=True).generation(make_generation(1, failed=(1,)))
+    assert "expert 1 failed" in text_of(console) and "Just before" not in text_of(console)
 
 
 def test_an_expert_that_fails_again_after_recovery_is_warned_of_again(
