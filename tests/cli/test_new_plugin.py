@@ -144,6 +144,7 @@ def test_it_is_made_where_it_is_asked_for_and_says_what_to_do_next(evoweights: C
 REFUSED = {
     "My": "expected at most 40 lower-case letters and digits, a letter first, with single - or _ between words, such as my.",
     "MyOperator": "such as my-operator.",
+    "Torch": "such as my-torch.",
     "Drift 2D!": "such as drift-2d.",
     "2nd-order": "such as nd-order.",
     "a--b": "such as a-b.",

@@ -103,7 +103,9 @@ def _nearest(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     words = re.findall("[a-z0-9]+", re.sub("(?<=[a-z])(?=[A-Z])", "-", plain).lower())
     near = "-".join(words).lstrip("0123456789-")[:40].rstrip("-")
-    return near if _NAME.fullmatch(near) else "my-operator"
+    if not _NAME.fullmatch(near):
+        return "my-operator"
+    return f"my-{near}"[:40].rstrip("-") if _is_module(near.replace("-", "_")) else near
 
 
 def _refuse_taken(values: Mapping[str, str], kind: str) -> None:
