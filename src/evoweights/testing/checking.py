@@ -159,15 +159,21 @@ def expected_by_rule(expected: Mapping[str, str] | None, checks: Sequence[Check]
     """The reasons by the plain ids of rules.
 
     Raises:
-        UsageError: a rule that is not checked, or no reason.
+        UsageError: a rule that is not checked, or no reason; or the rule without which no other can be tried.
     """
     known = [each.rule.id for each in checks]
+    refused = {each.refused: each.label for each in checks if each.refused}
     found = {}
     for name, reason in (expected or {}).items():
         if (plain := name.removeprefix("EW-")) not in known:
             raise UsageError(f"expected_failures: no rule is called {name!r}.{did_you_mean(plain, known)}")
         if not reason:
             raise UsageError(f"expected_failures: {name}: say why it fails.")
+        if plain in refused:
+            raise UsageError(
+                f"expected_failures: EW-{plain} of {refused[plain]} is broken in a way that keeps every other rule from being "
+                "tried, and that no reason excuses. Check it without this one to see what is wrong."
+            )
         found[plain] = reason
     return found
 

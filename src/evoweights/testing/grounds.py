@@ -11,7 +11,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from evoweights.errors import PluginError
+from evoweights.contract import calling
+from evoweights.errors import PluginError, UsageError
 from evoweights.genome import Layout
 from evoweights.operators import GeneOperator, Pair, PairOperator, TensorOperator
 from evoweights.population import BUFFER, WEIGHTS, Population, Slot
@@ -169,7 +170,8 @@ def forget() -> None:
 def bound(operator: GeneOperator, population: Population, draw: Draw, *, own: bool = False) -> Call:
     """The kernel call that rewrites row 1 from row 0; on copies of all tensors if ``own``."""
     target = population.row(1)
-    tables = operator.tile_scalars(population.layout, target)
+    with calling(f"operator {operator.name}: tile_scalars"):
+        tables = operator.tile_scalars(population.layout, target)
     rows, noise = further_parents(operator), Noise(draw.seed, "here")
     pair = Pair(1, 0, rows if rows and rows[-1] < population.size else ())
     others = [population.row(row) for row in pair.others]
@@ -180,12 +182,20 @@ def bound(operator: GeneOperator, population: Population, draw: Draw, *, own: bo
 
 
 def why_not_launched(operator: GeneOperator) -> str:
-    """Why its kernel cannot be launched on any genome: a mistake in its body, or an argument that no setting is named like;
-    empty if it can."""
+    """Why its kernel cannot be launched on any genome: a mistake in its body, an argument that no setting is named like, or what
+    its settings make of them; empty if it can, or if it refuses the genome that it is given here."""
     draw = Draw(Layout(segments_of([("matrix", (1,))]), torch.float32), rows=2)
+    population = settled(operator, draw)
     try:
-        apply_([bound(operator, settled(operator, draw), draw)], seed=draw.seed, backend="reference")
-    except (PluginError, KernelError) as error:
+        with calling(f"operator {operator.name}: tile_scalars"):
+            operator.tile_scalars(population.layout, population.row(1))
+    except UsageError:  # of these tensors: each rule says what it refuses
+        return ""
+    except PluginError as error:
+        return str(error)
+    try:
+        apply_([bound(operator, population, draw)], seed=draw.seed, backend="reference")
+    except (PluginError, UsageError, KernelError) as error:
         return str(error)
     return ""
 

@@ -14,7 +14,7 @@ from evoweights.errors import UsageError, did_you_mean
 from evoweights.plugins.loading import load_plugins
 from evoweights.plugins.sources import BUILT_IN, installed_plugins
 from evoweights.plugins.switches import why_disabled
-from evoweights.testing.checking import Check, run_checks
+from evoweights.testing.checking import Check, expected_by_rule, run_checks
 from evoweights.testing.choice_kits import selection_checks, turn_checks
 from evoweights.testing.grounds import forget
 from evoweights.testing.improver_kit import improver_checks
@@ -90,6 +90,7 @@ def _found(entry: Entry, profile: str) -> Found:
         return Found(entry, (), f"needs {', '.join(missing)}: check an instance of it in a test file")
     with calling(f"{entry.kind} {entry.name}: made with its defaults"):
         component: Any = entry.component()
+    with calling(f"{entry.kind} {entry.name}: making its checks"):
         return Found(entry, tuple(kit(component, profile=profile)))
 
 
@@ -104,7 +105,7 @@ def check_components(
     Raises:
         UsageError: a component or a rule that is not there, or no reason.
     """
-    expected = [_expected_of(each, expected_failures or {}) for each in found]
+    expected = [expected_by_rule(_expected_of(each, expected_failures or {}), each.checks) for each in found]
     _see_that_each_is_used(expected_failures or {}, found)
     for each, reasons in zip(found, expected, strict=True):
         if each.checks:
