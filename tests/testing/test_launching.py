@@ -85,12 +85,16 @@ def test_of_a_plugin_the_other_components_are_checked_all_the_same(tmp_path):
     reports = {each.entry.name: report for each, report in check_components(found)}
     assert [each.id for each in reports["fails"].failures] == ["EW-G22"]
     assert reports["keep"].count("passed") > 10
-    with pytest.raises(UsageError, match=r"^expected_failures: EW-G22 of fails is broken in a way that keeps every other"):
+    with pytest.raises(
+        UsageError, match=r"^expected_failures: EW-G22 of fails is broken in a way that keeps every other"
+    ):
         next(check_components(found, expected_failures={"EW-G22": "some day"}))
 
 
 def test_no_reason_excuses_it():
-    said = r"EW-G22 of broken is broken .* and that no reason excuses\. Check it without this one to see what is wrong\."
+    said = (
+        r"EW-G22 of broken is broken .* and that no reason excuses\. Check it without this one to see what is wrong\."
+    )
     with pytest.raises(UsageError, match=said):
         check_operator(TablesRaise(), profile="quick", expected_failures={"G22": "some day"})
     with pytest.raises(UsageError, match=said):

@@ -62,7 +62,7 @@ class Check:
         cases = list(self.cases.first(self.profile, self.rule.most))
         for case in cases:
             try:
-                self._try(case)
+                self.rule(self.component, *case)
             except UsageError as error:
                 refused.append(str(error).splitlines()[0])
             except Exception:
@@ -72,14 +72,6 @@ class Check:
         if len(refused) > 0.9 * len(cases):  # what is left says little: populations without a gene, say
             raise unittest.SkipTest(f"it refuses what the rule is tried on: {refused[0]}")
 
-    def _try(self, case: Case) -> None:
-        __tracebackhide__ = True
-        try:
-            self.rule(self.component, *case)
-        except Exception as error:
-            error.add_note(f"with {', '.join(map(str, case))}")
-            raise
-
     def _find_smaller(self) -> None:
         """Raise for the smallest case that breaks the rule; do nothing if it is not broken every time."""
         __tracebackhide__ = True
@@ -88,7 +80,7 @@ class Check:
         @given(case=self.cases.strategy)
         def checked(case: Case) -> None:
             with contextlib.suppress(UsageError):
-                self._try(case)
+                self.rule(self.component, *case)
 
         try:
             checked()

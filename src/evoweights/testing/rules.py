@@ -1,6 +1,7 @@
 """A rule of the contract: its id, what it says, whom it holds for, and the check that raises where it is broken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,6 +11,20 @@ from evoweights.traits import Traits
 
 Body = Callable[..., None]
 """A check: takes the component and what its kind of component is checked on, such as the backend and a draw."""
+
+
+Choice = Callable[..., tuple[Any, ...]]
+"""Gives the case that a rule is tried on instead of the one that is drawn; takes the component and that one."""
+
+
+@contextmanager
+def tried_on(*case: object) -> Iterator[None]:
+    """Have what is raised meanwhile tell the case that it is raised for; of several the innermost counts."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"with {', '.join(map(str, case))}")
+        raise
 
 
 class Level(StrEnum):
@@ -43,7 +58,8 @@ class Condition:
 class Rule:
     """One rule by its id, such as ``X03``; called, it checks one case and raises where that breaks the rule.
 
-    ``most`` is the largest number of cases worth trying: None is as many as the profile says.
+    ``most`` is the largest number of cases worth trying: None is as many as the profile says. ``on`` is what it is tried on
+    instead of what is drawn, if that is something else.
     """
 
     id: str
@@ -51,6 +67,7 @@ class Rule:
     applies: Condition
     level: Level
     most: int | None = None
+    on: Choice | None = None
 
     @property
     def name(self) -> str:
@@ -63,16 +80,19 @@ class Rule:
         first = (self.body.__doc__ or "").strip().split("\n\n")[0]
         return " ".join(first.split()).partition(": ")[2]
 
-    def __call__(self, *case: Any) -> None:
-        """Check one case."""
-        self.body(*case)
+    def __call__(self, component: Any, *drawn: Any) -> None:
+        """Check one case; what it raises has a note of the case."""
+        __tracebackhide__ = True
+        case = drawn if self.on is None else self.on(component, *drawn)
+        with tried_on(*case):
+            self.body(component, *case)
 
 
 def rule(
-    id: str, applies: Condition, *, most: int | None = None, level: Level = Level.BITWISE
+    id: str, applies: Condition, *, most: int | None = None, level: Level = Level.BITWISE, on: Choice | None = None
 ) -> Callable[[Body], Rule]:
     """Make a rule of a check, whose docstring is ``ID: what it demands``."""
-    return lambda body: Rule(id, body, applies, level, most)
+    return lambda body: Rule(id, body, applies, level, most, on)
 
 
 def condition(words: str) -> Callable[[Callable[[Any], str]], Condition]:

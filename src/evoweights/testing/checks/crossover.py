@@ -1,12 +1,16 @@
 """What holds for crossover: whose genes a child has, how many of whose, and where it lies."""
 
 import dataclasses
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from evoweights.operators import PairOperator
+from evoweights.testing.checks.instead import instead, moved
 from evoweights.testing.checks.shared import (
+    MODERATE,
+    ONE_TENSOR,
     at_some_share,
     keeps_equal_parents,
     own_gene,
@@ -17,8 +21,8 @@ from evoweights.testing.checks.shared import (
 from evoweights.testing.comparing import bits, expect_same
 from evoweights.testing.grounds import Draw, outcome, settled, with_settings
 from evoweights.testing.parents import further_parents
-from evoweights.testing.populations import flat_layout, move, share_z, vary_
-from evoweights.testing.rules import Level, both, claims, condition, named, rule
+from evoweights.testing.populations import move, share_z, vary_
+from evoweights.testing.rules import Level, both, claims, condition, named, rule, tried_on
 
 N = 2**16
 
@@ -53,10 +57,9 @@ equal = rule("X03", both(claims("idempotent"), _no_swarm), most=50)(keeps_equal_
 """X03 for operators that are no swarm."""
 
 
-@rule("X04", claims("complementary"), most=30)
+@rule("X04", claims("complementary"), most=30, on=instead((1025,), rows=2))
 def exchanged(operator: PairOperator, backend: str, draw: Draw) -> None:
     """X04: with the parents exchanged, the child holds at every gene what the first child did not take."""
-    draw = dataclasses.replace(draw, layout=flat_layout(1025, draw.layout.dtype), rows=2)
     population = settled(operator, draw)
     x, other = population.row(1)[:1025].clone(), population.row(0)[:1025].clone()
     first = whole_numbers(move(operator, x, other, seed=draw.seed, backend=backend).genes)
@@ -72,7 +75,12 @@ def _taken(operator: PairOperator, count: int, seed: int, backend: str) -> Tenso
     return move(operator, torch.zeros(shape), torch.ones(shape), seed=seed, backend=backend).genes.double()
 
 
-@rule("X05", claims("share", "copies"), most=1, level=Level.STATISTICAL)
+def _matrix(operator: PairOperator, backend: str, draw: Draw) -> tuple[Any, ...]:
+    """A large matrix for what takes gene by gene, a smaller one, to be tried often, for others."""
+    return moved((N if operator.traits.gene_wise else 4096) // 64, 64)(operator, backend, draw)
+
+
+@rule("X05", claims("share", "copies"), most=1, level=Level.STATISTICAL, on=_matrix)
 def share(operator: PairOperator, backend: str, draw: Draw) -> None:
     """X05: the share of genes from the source is the one that is set, to 5 standard deviations."""
     for wanted in (0.25, 0.6):
@@ -87,7 +95,7 @@ def share(operator: PairOperator, backend: str, draw: Draw) -> None:
             assert abs(found - wanted) < 5 * error, f"a share of {wanted} took {found:.4f} of a tensor on average"
 
 
-@rule("X05-spread", claims("share", "copies", "gene_wise"), most=1, level=Level.STATISTICAL)
+@rule("X05-spread", claims("share", "copies", "gene_wise"), most=1, level=Level.STATISTICAL, on=_matrix)
 def spread(operator: PairOperator, backend: str, draw: Draw) -> None:
     """X05: genes are taken one by one: counts in blocks of any size are binomial, and no place is preferred."""
     there = with_settings(operator, **named(operator, share=0.5))
@@ -102,7 +110,7 @@ def spread(operator: PairOperator, backend: str, draw: Draw) -> None:
         assert abs(share_z(agree, N - distance, 0.5)) < 5, f"genes {distance} apart are taken together"
 
 
-@rule("X06", claims("points", "copies"), most=3, level=Level.STATISTICAL)
+@rule("X06", claims("points", "copies"), most=3, level=Level.STATISTICAL, on=moved(256))
 def points(operator: PairOperator, backend: str, draw: Draw) -> None:
     """X06: along a tensor the parent changes at most as often as is set, at places that are all as likely."""
     most = int(getattr(operator, operator.traits.points or ""))
@@ -110,7 +118,8 @@ def points(operator: PairOperator, backend: str, draw: Draw) -> None:
     for number in range(60):
         taken = move(operator, torch.zeros(256), torch.ones(256), seed=draw.seed ^ number, backend=backend).genes
         cuts = (taken[1:] != taken[:-1]).nonzero().flatten()
-        assert len(cuts) <= most, f"{len(cuts)} changes of the parent, at most {most} are set"
+        with tried_on(backend, dataclasses.replace(draw, seed=draw.seed ^ number)):
+            assert len(cuts) <= most, f"{len(cuts)} changes of the parent, at most {most} are set"
         found.append(cuts)
     places = torch.cat(found)
     assert len(places) > 0, "the parent never changes"
@@ -133,10 +142,15 @@ def between(operator: PairOperator, backend: str, draw: Draw) -> None:
         assert bool((child <= given.amax(0)).all()), f"a gene is above all parents in {segment.name}"
 
 
-@rule("X07-monotone", claims("convex", "share"), most=20, level=Level.EXACT)
+@rule(
+    "X07-monotone",
+    claims("convex", "share"),
+    most=20,
+    level=Level.EXACT,
+    on=instead((1025,), dtype=torch.float32, rows=2),
+)
 def monotone(operator: PairOperator, backend: str, draw: Draw) -> None:
     """X07: a larger share never takes a gene further from the source's."""
-    draw = dataclasses.replace(draw, layout=flat_layout(1025), rows=2)
     low = (draw.seed % 97) / 97
     before, made = settled(operator, draw), []
     for wanted in (low, low + (1 - low) * 0.1):
@@ -149,10 +163,15 @@ def monotone(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert bool(torch.where(forward, far >= near, far <= near).all()), "a larger share moves a gene back"
 
 
-@rule("X09", claims("difference"), most=10, level=Level.ROUNDING)
+@rule(
+    "X09",
+    claims("difference"),
+    most=10,
+    level=Level.ROUNDING,
+    on=instead((1025,), dtype=torch.float32, share=0.0),
+)
 def differences(operator: PairOperator, backend: str, draw: Draw) -> None:
     """X09: with a factor of 0 every gene is that of one parent, and twice the factor leads twice as far from there."""
-    draw = dataclasses.replace(draw, layout=flat_layout(1025), share=0.0)
     made = []
     for factor in (0.0, 0.25, 0.5):
         population = settled(operator, draw)
@@ -169,13 +188,13 @@ def differences(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert bool(near.any()), "the factor changes nothing"
 
 
-scaled = rule("X08", both(claims("homogeneous"), _no_swarm), most=20)(scales)
+scaled = rule("X08", both(claims("homogeneous"), _no_swarm), most=20, on=MODERATE)(scales)
 """X08 for operators that are no swarm: factors."""
 
-shifted = rule("X08-shift", both(claims("translates"), _no_swarm), most=10, level=Level.ROUNDING)(shifts)
+shifted = rule("X08-shift", both(claims("translates"), _no_swarm), most=10, level=Level.ROUNDING, on=ONE_TENSOR)(shifts)
 """X08 for operators that are no swarm: constants."""
 
-by_itself = rule("G15-own", both(claims("gene_wise"), _no_swarm), most=10)(own_gene)
+by_itself = rule("G15-own", both(claims("gene_wise"), _no_swarm), most=10, on=ONE_TENSOR)(own_gene)
 """G15 for operators that are no swarm."""
 
 CROSSOVER_RULES = (

@@ -11,16 +11,15 @@ from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._pytree import tree_leaves
 
-from evoweights.genome import Layout
 from evoweights.operators import GeneOperator, PairOperator, TensorOperator
 from evoweights.population import Population
 from evoweights.seeds import Noise
+from evoweights.testing.checks.instead import instead
 from evoweights.testing.checks.watching import Watching
 from evoweights.testing.grounds import Draw
 from evoweights.testing.parents import rows_of
 from evoweights.testing.populations import CPU, vary_
-from evoweights.testing.rules import Level, condition, rule, traits_of
-from evoweights.testing.strategies import segments_of
+from evoweights.testing.rules import Choice, Level, condition, rule, traits_of
 
 SLACK = 128 * 1024
 """Bytes that are no operator's: what the interpreter takes at any time."""
@@ -93,12 +92,13 @@ def _tells_its_memory(operator: PairOperator) -> str:
     return "" if known else "does not claim memory_factor"
 
 
-def _genomes(operator: PairOperator, draw: Draw, *, side: int) -> Population:
-    """A population of plain numbers, of two square matrices."""
-    layout = Layout(segments_of([("matrix", (side, side)), ("matrix", (side, side))]), draw.layout.dtype)
-    population = Population(
-        layout, rows_of(operator), home="host", device=CPU, folder=Path(), slots=tuple(operator.slots)
-    )
+def _squares(side: int) -> Choice:
+    return instead((side, side), (side, side), share=0.0, rows=rows_of)
+
+
+def _genomes(operator: PairOperator, draw: Draw) -> Population:
+    """A population of plain numbers."""
+    population = Population(draw.layout, draw.rows, home="host", device=CPU, folder=Path(), slots=tuple(operator.slots))
     for row in range(population.size):
         for name in ("weights", *(slot.name for slot in operator.slots)):
             population.row(row, name).fill_(row + 0.5)
@@ -115,14 +115,14 @@ def _call(operator: PairOperator, population: Population, draw: Draw, backend: s
     return lambda: operator.rewrite(target, source, Noise(draw.seed, "here"))
 
 
-@rule("G20", _tells_its_memory, most=1, level=Level.BOUND)
+@rule("G20", _tells_its_memory, most=1, level=Level.BOUND, on=_squares(512))
 def peak(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G20: one call takes no more memory beside what it is given than memory_factor says, in genomes; a kernel takes none
     unless it says so."""
     if isinstance(operator, GeneOperator) and backend != "cpu":
         return  # the reference computes in tensors as large as the genome, others on their device
     factor = traits_of(operator).memory_factor or 0.0
-    population = _genomes(operator, draw, side=512)
+    population = _genomes(operator, draw)
     genome = population.row(0).numel() * population.row(0).element_size()
     call = _call(operator, population, draw, backend)
     call()  # what is compiled and loaded once does not count
@@ -134,12 +134,12 @@ def peak(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert taken <= allowed, f"takes {taken / genome:.2f} genomes at its peak, {factor:g} are claimed"
 
 
-@rule("G20-growth", _tells_its_memory, most=1, level=Level.BOUND)
+@rule("G20-growth", _tells_its_memory, most=1, level=Level.BOUND, on=_squares(128))
 def growth(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G20: however often it is called, nothing of what it made stays behind."""
     if isinstance(operator, GeneOperator) and backend != "cpu":
         return
-    population = _genomes(operator, draw, side=128)
+    population = _genomes(operator, draw)
     genome = population.row(0).numel() * population.row(0).element_size()
     call = _call(operator, population, draw, backend)
     call()

@@ -1,24 +1,27 @@
 """What holds for mutation: how many genes it touches, and the law, the size and the independence of its noise."""
 
-import dataclasses
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from evoweights.genome import Layout
 from evoweights.operators import GeneOperator, PairOperator
+from evoweights.testing.checks.instead import instead, moved
 from evoweights.testing.checks.shared import whole_numbers
 from evoweights.testing.comparing import bits, expect_same
 from evoweights.testing.grounds import Draw, is_random, settled, with_settings
-from evoweights.testing.populations import flat_layout, mean_z, move, population_of, share_z, vary_
+from evoweights.testing.populations import mean_z, move, population_of, share_z, vary_
 from evoweights.testing.rules import Level, both, claims, condition, named, rule
-from evoweights.testing.strategies import genes_of, segments_of
+from evoweights.testing.strategies import genes_of
 
 N = 2**16
 
-BODY = "reference"
+NOT_COMPILED = "reference"
 """Where noise of a rate of 1 is looked at: some operators have another kernel for it, which would be compiled for this alone."""
+
+PART = moved(1025)
+"""One matrix of a tile and a gene."""
 
 
 @condition("what draws a number for each gene")
@@ -56,11 +59,14 @@ def switched_off(operator: PairOperator, backend: str, draw: Draw) -> None:
             expect_same(now, was, f"{trait} 0 changes genes", layout=draw.layout)
 
 
-@rule("M02", claims("rate", "scale"), most=20)
+def _some_genes(operator: PairOperator, backend: str, draw: Draw) -> tuple[Any, ...]:
+    share = 0.3 if isinstance(operator, GeneOperator) else 0.0
+    return instead((1025,), share=share, rows=2)(operator, backend, draw)
+
+
+@rule("M02", claims("rate", "scale"), most=20, on=_some_genes)
 def untouched(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M02: genes that are not touched keep their bytes, and which they are does not depend on the scale."""
-    share = 0.3 if isinstance(operator, GeneOperator) else 0.0
-    draw = dataclasses.replace(draw, layout=flat_layout(1025, draw.layout.dtype), rows=2, share=share)
     x = settled(operator, draw).row(1)[:1025].clone()
     large = _mutated(_set(operator, scale=1e4, rate=0.3), x, draw, backend)
     small = _mutated(_set(operator, scale=1e-3, rate=0.3), x, draw, backend)
@@ -72,7 +78,7 @@ def untouched(operator: PairOperator, backend: str, draw: Draw) -> None:
     )
 
 
-@rule("M03", claims("rate", "scale"), most=1, level=Level.STATISTICAL)
+@rule("M03", claims("rate", "scale"), most=1, level=Level.STATISTICAL, on=moved(N // 64, 64))
 def touched(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M03: the share of touched genes is the rate, in the whole tensor and in every part of it."""
     for rate in (0.01, 0.25):
@@ -94,13 +100,18 @@ SURVIVAL = {
 """By law: the probability of lying above an edge of at least 0."""
 
 
-@rule("M04", claims("scale", "law"), most=1, level=Level.STATISTICAL)
+@rule(
+    "M04",
+    claims("scale", "law"),
+    most=1,
+    level=Level.STATISTICAL,
+    on=moved(N // 64, 64, backend=NOT_COMPILED),
+)
 def lawful(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M04: noise is centred, symmetric, of the law that is claimed, and its unit is the scale."""
-    del backend  # unused: see BODY
     assert operator.traits.law in SURVIVAL, f"traits.law: {operator.traits.law!r} is none of {', '.join(SURVIVAL)}"
     beyond = SURVIVAL[operator.traits.law]
-    z = (_mutated(_set(operator, scale=0.5), torch.ones(N // 64, 64), draw, BODY).double().flatten() - 1.0) / 0.5
+    z = (_mutated(_set(operator, scale=0.5), torch.ones(N // 64, 64), draw, backend).double().flatten() - 1.0) / 0.5
     for edge in (0.0, 0.25, 0.6745, 0.9, 1.0, 2.0, 3.0):
         for side in (z, -z):
             hits, expected = float((side > edge + 1e-6).sum()), beyond(edge)
@@ -115,17 +126,22 @@ def lawful(operator: PairOperator, backend: str, draw: Draw) -> None:
         assert all(abs(each) < 5 for each in moments), f"the moments are off by {moments} standard errors"
 
 
-@rule("M04-independent", both(claims("scale"), _noisy), most=1, level=Level.STATISTICAL)
+@rule(
+    "M04-independent",
+    both(claims("scale"), _noisy),
+    most=1,
+    level=Level.STATISTICAL,
+    on=instead((64, 64), (64, 64), dtype=torch.float32, share=0.0, rows=3, backend=NOT_COMPILED),
+)
 def independent(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M04: genes, tensors of one shape, individuals and generations get noise that has nothing to do with one another."""
-    del backend  # unused: see BODY
-    layout = Layout(segments_of([("matrix", (64, 64)), ("matrix", (64, 64))]), torch.float32)
+    layout = draw.layout
     there, made = _set(operator, scale=0.5), []
     for generation in (3, 4):
         population = population_of(layout, 3, slots=operator.slots)
         for row in range(3):
             population.row(row).fill_(1.0)
-        vary_(population, there, seed=draw.seed, backend=BODY, generation=generation)
+        vary_(population, there, seed=draw.seed, backend=backend, generation=generation)
         made += [torch.sign(segment.view(population.row(row)) - 1.0) for row in (1, 2) for segment in layout.segments]
     views = [each.flatten() for each in made]
     views += [made[0].roll(distance, dims).flatten() for distance in (1, 2) for dims in (0, 1)]
@@ -136,13 +152,13 @@ def independent(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert worst < 5.5 / 64, f"noise that should be independent correlates by {worst:.3f}"
 
 
-@rule("M05", claims("scale"), most=10, level=Level.ROUNDING)
+@rule("M05", claims("scale"), most=10, level=Level.ROUNDING, on=PART)
 def proportional(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M05: twice the scale is exactly twice the noise of the same seed, before it is rounded."""
     _multiplied(operator, backend, draw, 2.0)
 
 
-@rule("M06", claims("scale"), most=10, level=Level.ROUNDING)
+@rule("M06", claims("scale"), most=10, level=Level.ROUNDING, on=PART)
 def mirrored(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M06: the scale with the other sign is the same noise with the other sign."""
     _multiplied(operator, backend, draw, -1.0)
@@ -160,7 +176,7 @@ def _multiplied(operator: PairOperator, backend: str, draw: Draw, factor: float)
         )
 
 
-@rule("M07", claims("scale", "translates"), most=10, level=Level.ROUNDING)
+@rule("M07", claims("scale", "translates"), most=10, level=Level.ROUNDING, on=PART)
 def undone(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M07: the same noise with the other sign leads back, to rounding: what needs every bit keeps the weights themselves."""
     x = genes_of(draw.seed % 2**32, 1025, torch.float32, extreme_share=0.0)
@@ -172,14 +188,19 @@ def undone(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert bool((off <= 0).all()), f"back and forth leads {float(off.max()):.3g} away"
 
 
-@rule("M08", claims("scale", "law"), most=1, level=Level.STATISTICAL)
+@rule(
+    "M08",
+    claims("scale", "law"),
+    most=1,
+    level=Level.STATISTICAL,
+    on=moved(N, dtype=torch.bfloat16, backend=NOT_COMPILED),
+)
 def realised(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M08: bfloat16 weights get the noise that is asked for, unbiased, and not what is left of it after rounding."""
-    del backend  # unused: see BODY
     scale = 0.004 if isinstance(operator, GeneOperator) else 0.05
     x = torch.ones(N, dtype=torch.bfloat16)
     there = with_settings(_set(operator, scale=scale), rounding="stochastic")
-    noise = _mutated(there, x, draw, BODY).double() - 1.0
+    noise = _mutated(there, x, draw, backend).double() - 1.0
     if operator.traits.law == "cauchy":
         assert float((noise.abs() > scale / 2).double().mean()) > 0.3, "most of the noise is lost to rounding"
         return
@@ -188,12 +209,10 @@ def realised(operator: PairOperator, backend: str, draw: Draw) -> None:
     assert abs(mean_z(noise, 0.0)) < 5, f"the mean of the noise is {float(noise.mean()):.2g}, not 0"
 
 
-@rule("M10", claims("reach"), most=30, level=Level.BOUND)
+@rule("M10", claims("reach"), most=30, level=Level.BOUND, on=instead(dtype=torch.float32, share=0.0))
 def bounded(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M10: no gene changes by more than the reach that is set."""
     reach = float(getattr(operator, operator.traits.reach or ""))
-    layout = dataclasses.replace(draw.layout, dtype=torch.float32)
-    draw = dataclasses.replace(draw, share=0.0, layout=layout)
     before, after = settled(operator, draw), settled(operator, draw)
     vary_(after, operator, seed=draw.seed, backend=backend)
     change = (after.row(1).double() - before.row(1).double()).abs()
@@ -203,7 +222,7 @@ def bounded(operator: PairOperator, backend: str, draw: Draw) -> None:
     )
 
 
-@rule("M11", claims("scale", "rank"), most=1, level=Level.STATISTICAL)
+@rule("M11", claims("scale", "rank"), most=1, level=Level.STATISTICAL, on=moved(512, 256))
 def low_rank(operator: PairOperator, backend: str, draw: Draw) -> None:
     """M11: the noise of a matrix has at most the rank that is set, and its numbers have the scale for standard deviation."""
 

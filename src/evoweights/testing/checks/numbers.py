@@ -11,12 +11,13 @@ from torch.overrides import TorchFunctionMode
 
 from evoweights.operators import GeneOperator, PairOperator, TensorOperator
 from evoweights.seeds import Noise
+from evoweights.testing.checks.instead import instead
 from evoweights.testing.checks.watching import Watching
 from evoweights.testing.comparing import bits, expect_same
 from evoweights.testing.grounds import Draw, bound, outcome, settled, unguarded, varied, with_settings
 from evoweights.testing.parents import fewest_rows
 from evoweights.testing.populations import contents, flat_layout, inside, mean_z, mixed_layout, vary_
-from evoweights.testing.rules import Level, always, condition, gene_operator, rule
+from evoweights.testing.rules import Level, always, condition, gene_operator, rule, tried_on
 from evoweights_kernels import Call, Chance, Gene, Scalar, State, TileScalar, Uniform, apply_, ieee, noise
 from evoweights_kernels.body import Argument
 from evoweights_kernels.constants import TILE
@@ -39,10 +40,9 @@ def _by_gene(operator: PairOperator) -> str:
     return "" if isinstance(operator, GeneOperator) or operator.traits.gene_wise else "does not claim gene_wise"
 
 
-@rule("G15", _by_gene, most=20)
+@rule("G15", _by_gene, most=20, on=instead((4097,), share=0.0, rows=fewest_rows))
 def contained(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G15: a NaN in either parent is seen in that gene alone; what is measured of a whole tensor stays finite."""
-    draw = dataclasses.replace(draw, share=0.0, layout=flat_layout(4097, draw.layout.dtype), rows=fewest_rows(operator))
     where = torch.zeros(draw.layout.size, dtype=torch.bool)
     where[draw.seed % 89 : 4097 : 89] = True
     clean = unguarded(operator, settled(operator, draw), draw, backend)
@@ -58,11 +58,9 @@ def contained(operator: PairOperator, backend: str, draw: Draw) -> None:
             expect_same(bits(others), bits(clean), "a NaN changed other genes", layout=draw.layout)
 
 
-@rule("G17", gene_operator, most=20, level=Level.ROUNDING)
+@rule("G17", gene_operator, most=20, level=Level.ROUNDING, on=instead(dtype=torch.float32, share=0.0))
 def exact(operator: GeneOperator, backend: str, draw: Draw) -> None:
     """G17: float32 results are those of float64 to a few ulp of what they are made of."""
-    layout = dataclasses.replace(draw.layout, dtype=torch.float32)
-    draw = dataclasses.replace(draw, share=0.0, layout=layout)
     population = settled(operator, draw)
     call = bound(operator, population, draw, own=True)
     expected, size = _in_float64(call, draw)
@@ -103,10 +101,15 @@ def _drawn(call: Call, argument: Argument, draw: Draw) -> Tensor:
     return drawn(draw.seed, stream, count, bits=width).double()
 
 
-@rule("G17-rounding", gene_operator, most=3, level=Level.ROUNDING)
+@rule(
+    "G17-rounding",
+    gene_operator,
+    most=3,
+    level=Level.ROUNDING,
+    on=instead((8192,), dtype=torch.bfloat16, share=0.0),
+)
 def rounded(operator: GeneOperator, backend: str, draw: Draw) -> None:
     """G17: bfloat16 is float32 rounded at the end, to nearest or, without bias, to one of the two neighbours."""
-    draw = dataclasses.replace(draw, share=0.0, layout=flat_layout(8192, torch.bfloat16))
     narrow, wide = settled(operator, draw), settled(operator, dataclasses.replace(draw, layout=flat_layout(8192)))
     for row in range(draw.rows):
         for name in ("weights", *(slot.name for slot in operator.slots)):
@@ -173,13 +176,15 @@ def waiting(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G19: nothing looks at a number of the population on the way, and no shape depends on one."""
     dtype = draw.layout.dtype
     if isinstance(operator, GeneOperator) and backend != "reference":  # the reference works on the host by definition
-        population = settled(operator, dataclasses.replace(draw, layout=flat_layout(4 * TILE, dtype)))
-        with WaitingForbidden():
-            apply_([bound(operator, population, draw)], seed=draw.seed, backend=backend)
+        there = dataclasses.replace(draw, layout=flat_layout(4 * TILE, dtype))
+        population = settled(operator, there)
+        with tried_on(backend, there), WaitingForbidden():
+            apply_([bound(operator, population, there)], seed=draw.seed, backend=backend)
     if isinstance(operator, GeneOperator):
         layout = mixed_layout(dtype)
         kinds = [torch.bool if each.role is Chance else torch.float32 for each in operator.kernel.arguments]
-        with WaitingForbidden(), FetchingForbidden():
+        there = dataclasses.replace(draw, layout=layout)
+        with tried_on("its body in torch", there), WaitingForbidden(), FetchingForbidden():
             operator.tile_scalars(layout, torch.zeros(layout.size, dtype=dtype))
             operator.kernel.function(*(torch.zeros(TILE, dtype=kind) for kind in kinds))
     elif isinstance(operator, TensorOperator):

@@ -10,11 +10,12 @@ import torch
 from evoweights.genome import Layout, Segment
 from evoweights.operators import GeneOperator, PairOperator, TensorOperator
 from evoweights.seeds import Noise
+from evoweights.testing.checks.instead import instead
 from evoweights.testing.comparing import Bits, bits, expect_same
 from evoweights.testing.grounds import Draw, bound, genes, is_random, outcome, settled, varied, with_settings
 from evoweights.testing.parents import further_parents
 from evoweights.testing.populations import contents, flat_layout, scene_of, vary_
-from evoweights.testing.rules import always, condition, gene_operator, rule
+from evoweights.testing.rules import always, condition, gene_operator, rule, tried_on
 from evoweights.variation import Named, vary
 from evoweights_kernels import Call, Gene, apply_, gene_kernel
 from evoweights_kernels.constants import TILE
@@ -50,20 +51,24 @@ def shards(operator: GeneOperator, backend: str, draw: Draw) -> None:
     """G08: a genome cut at any tiles gets the bits of the whole, each part told its place."""
     sizes = {17, 4097} if backend == "triton" else {1, 15, 16, 17, 4095, 4096, 4097}
     for size in sorted(sizes):
-        layout = flat_layout(size, draw.layout.dtype)
-        there = dataclasses.replace(draw, layout=layout)
-        whole, parts = settled(operator, there), settled(operator, there)
-        live = layout.live(layout.segments)
-        apply_([bound(operator, whole, draw)], seed=draw.seed, live=live, backend=backend)
-        call = bound(operator, parts, draw)
-        for first in range(0, len(live), 1 + (draw.seed + 1) % 3):
-            tiles = slice(first, first + 1 + (draw.seed + 1) % 3)
-            here = slice(tiles.start * TILE, tiles.stop * TILE)
-            tensors = {n: each[tiles if len(each) == len(live) else here] for n, each in call.tensors.items()}
-            shard = Call(call.kernel, tensors, call.scalars, call.streams)
-            apply_([shard], seed=draw.seed, live=live[tiles], first_tile=first, backend=backend)
-        said = f"{size} genes in parts become something else"
-        expect_same(contents(parts), contents(whole), said, counted=["individual"], layout=layout)
+        there = dataclasses.replace(draw, layout=flat_layout(size, draw.layout.dtype))
+        with tried_on(backend, there):
+            _in_parts(operator, backend, there)
+
+
+def _in_parts(operator: GeneOperator, backend: str, draw: Draw) -> None:
+    whole, parts = settled(operator, draw), settled(operator, draw)
+    live = draw.layout.live(draw.layout.segments)
+    apply_([bound(operator, whole, draw)], seed=draw.seed, live=live, backend=backend)
+    call = bound(operator, parts, draw)
+    for first in range(0, len(live), 1 + (draw.seed + 1) % 3):
+        tiles = slice(first, first + 1 + (draw.seed + 1) % 3)
+        here = slice(tiles.start * TILE, tiles.stop * TILE)
+        tensors = {n: each[tiles if len(each) == len(live) else here] for n, each in call.tensors.items()}
+        shard = Call(call.kernel, tensors, call.scalars, call.streams)
+        apply_([shard], seed=draw.seed, live=live[tiles], first_tile=first, backend=backend)
+    said = f"{draw.layout.segments[0].count} genes in parts become something else"
+    expect_same(contents(parts), contents(whole), said, counted=["individual"], layout=draw.layout)
 
 
 @condition("what draws no numbers")
@@ -71,7 +76,13 @@ def _deterministic(operator: PairOperator) -> str:
     return "is stochastic" if is_random(operator) else ""
 
 
-@rule("G09", _deterministic)
+def _rounded(operator: PairOperator, backend: str, draw: Draw) -> tuple[str, Draw]:
+    """Where what rounds to nearest runs: for bfloat16, a kernel would be compiled for this alone."""
+    del operator  # unused: that holds for all of them
+    return "reference" if draw.layout.dtype == torch.bfloat16 else backend, draw
+
+
+@rule("G09", _deterministic, on=_rounded)
 def ordered(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G09: with its tensors in another order, an operator that draws no numbers does the same to each of them."""
     moved, start = [], 0
@@ -85,17 +96,11 @@ def ordered(operator: PairOperator, backend: str, draw: Draw) -> None:
             for segment in turned.layout.segments:
                 old = next(each for each in draw.layout.segments if each.name == segment.name)
                 segment.view(turned.row(row, name)).copy_(old.view(origin.row(row, name)))
-    nearest, where = _without_rounding_noise(operator, backend, draw)
-    vary_(turned, nearest, seed=draw.seed, backend=where)
-    vary_(origin, nearest, seed=draw.seed, backend=where)
+    nearest = with_settings(operator, rounding="nearest")
+    vary_(turned, nearest, seed=draw.seed, backend=backend)
+    vary_(origin, nearest, seed=draw.seed, backend=backend)
     found, wanted = genes(turned.layout, turned.row(1)), genes(draw.layout, origin.row(1))
     expect_same(found, wanted, "in another order a tensor becomes something else")
-
-
-def _without_rounding_noise(operator: PairOperator, backend: str, draw: Draw) -> tuple[PairOperator, str]:
-    """The operator as it rounds to nearest, and where it runs: for bfloat16, a kernel would be compiled for this alone."""
-    there = "reference" if draw.layout.dtype == torch.bfloat16 else backend
-    return with_settings(operator, rounding="nearest"), there
 
 
 @condition("gene kernels; others that draw no numbers")
@@ -162,12 +167,12 @@ def unmoved_by(identities: Sequence[PairOperator], operator: PairOperator, backe
             expect_same(made(*entries), by_itself, said, counted=["individual"], layout=draw.layout)
 
 
-@rule("G24", always, most=3)
+@rule("G24", always, most=3, on=instead(share=0.0))
 def neutral(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G24: an operator that changes nothing, before or after it, changes nothing, fused or not."""
-    draw = dataclasses.replace(draw, share=0.0)
     unmoved_by([Same(scope="all")], operator, backend, draw)
-    unmoved_by([Hold(scope="all")], operator, "reference", draw)  # elsewhere every pair takes seconds to compile
+    with tried_on("reference", draw):  # elsewhere every pair takes seconds to compile
+        unmoved_by([Hold(scope="all")], operator, "reference", draw)
 
 
 @rule("G25", always, most=50)
@@ -186,8 +191,9 @@ def alone(operator: PairOperator, backend: str, draw: Draw) -> None:
     order = (draw.rows - 1, *range(draw.rows - 1))
     for row, origin in enumerate(order):
         turned.restore(row, settled(operator, draw).tensors(origin))
-    nearest, where = _without_rounding_noise(operator, backend, draw)
+    nearest, (where, _) = with_settings(operator, rounding="nearest"), _rounded(operator, backend, draw)
     vary_(turned, nearest, scene=scene_of(draw.rows, actors=(1,)), seed=draw.seed, backend=where)
     straight = varied(nearest, draw, where)
     wanted = [contents(straight)[origin] for origin in order]
-    expect_same(contents(turned), wanted, "the row decides", counted=["individual"], layout=draw.layout)
+    with tried_on(where, draw):
+        expect_same(contents(turned), wanted, "the row decides", counted=["individual"], layout=draw.layout)

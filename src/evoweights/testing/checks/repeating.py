@@ -4,6 +4,7 @@ import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import torch
 from safetensors.torch import load as from_safetensors
 
 from evoweights.catalog import Catalog
@@ -11,11 +12,12 @@ from evoweights.config.defaults import check_settings
 from evoweights.errors import PluginError
 from evoweights.operators import GeneOperator, PairOperator
 from evoweights.storage.formats import from_json, tensor_chunks, to_json
+from evoweights.testing.checks.instead import instead
 from evoweights.testing.checks.world import draw_elsewhere, unchanged_world
 from evoweights.testing.comparing import expect_same
 from evoweights.testing.grounds import Draw, is_random, outcome, settled, varied, why_not_launched, with_settings
 from evoweights.testing.parents import fewest_rows
-from evoweights.testing.populations import contents, flat_layout, vary_
+from evoweights.testing.populations import contents, vary_
 from evoweights.testing.rules import Level, always, condition, named, rule, traits_of
 
 
@@ -34,16 +36,15 @@ def _knows_of_chance(operator: PairOperator) -> str:
     return "" if known else "does not say whether it is stochastic"
 
 
-@rule("G05", _knows_of_chance, most=3, level=Level.EXACT)
+@rule("G05", _knows_of_chance, most=3, level=Level.EXACT, on=instead((2**13,), dtype=torch.float32, share=0.0))
 def seeded(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G05: another seed gives another child if the operator is stochastic, and the same child if it is not."""
     told = operator.traits.stochastic
     assert told is None or told == is_random(operator), f"claims stochastic={told}; its kernel draws otherwise"
-    large = dataclasses.replace(draw, layout=flat_layout(2**13), share=0.0)
     halfway = {trait: 0.5 for trait in ("share", "rate") if getattr(operator.traits, trait)}
     there, made = with_settings(operator, **named(operator, **halfway)), []
     for seed in (1, 2):
-        population = settled(there, large)
+        population = settled(there, draw)
         for name in (slot.name for slot in there.slots):
             population.row(1, name).add_(1.0)  # a memory at rest would hide a difference
         vary_(population, there, seed=seed, backend=backend)
@@ -52,13 +53,12 @@ def seeded(operator: PairOperator, backend: str, draw: Draw) -> None:
         differ = made[0] != made[1]
         assert differ, "two seeds make the same"
     else:
-        expect_same(made[1], made[0], "two seeds make something else", layout=large.layout)
+        expect_same(made[1], made[0], "two seeds make something else", layout=draw.layout)
 
 
-@rule("G06", always, most=10, level=Level.EXACT)
+@rule("G06", always, most=10, level=Level.EXACT, on=instead(rows=fewest_rows))
 def quiet(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G06: no global generator is drawn from, and no setting of torch, numpy or the process changes."""
-    draw = dataclasses.replace(draw, rows=fewest_rows(operator))
     outcome(operator, draw, backend)  # the first launch imports a compiler
     with unchanged_world():
         varied(operator, draw, backend)

@@ -70,34 +70,45 @@ def unknown_never_wins(selection: Selection, losses: Losses, noise: Noise) -> No
         assert source == row or not math.isnan(losses[source]), f"row {row} is given row {source}, whose loss is NaN"
 
 
-@rule("L04-unknown", always, most=20, level=Level.EXACT)
+def _unknown(selection: Selection, losses: Losses, noise: Noise) -> tuple[Losses, Noise]:
+    del selection  # unused: that holds for all of them
+    return [math.nan] * len(losses), noise
+
+
+@rule("L04-unknown", always, most=20, level=Level.EXACT, on=_unknown)
 def all_unknown(selection: Selection, losses: Losses, noise: Noise) -> None:
     """L04: where no loss is known, everyone stays."""
-    chosen = list(selection.choose([math.nan] * len(losses), noise))
+    chosen = list(selection.choose(losses, noise))
     assert chosen == list(range(len(losses))), f"no loss is known, and someone is replaced: {chosen}"
 
 
-def _told_apart(losses: Losses) -> Losses:
+def _told_apart(selection: Selection, losses: Losses, noise: Noise) -> tuple[Losses, Noise]:
     """As many losses, finite and all different."""
-    return [float(place * 37 % 101) - 50 for place in range(len(losses))]
+    del selection  # unused: that holds for all of them
+    return [float(place * 37 % 101) - 50 for place in range(len(losses))], noise
 
 
-@rule("S01", claims("by_rank"), most=30)
+@rule("S01", claims("by_rank"), most=30, on=_told_apart)
 def only_the_order(selection: Selection, losses: Losses, noise: Noise) -> None:
     """S01: any increasing transformation of the losses chooses the same rows."""
-    values = _told_apart(losses)
-    expected = list(selection.choose(values, noise))
-    for other in ([math.exp(each) * 1e-30 for each in values], [each / 2 - 100 for each in values]):
+    expected = list(selection.choose(losses, noise))
+    for other in ([math.exp(each) * 1e-30 for each in losses], [each / 2 - 100 for each in losses]):
         assert list(selection.choose(other, noise)) == expected, "the size of the losses counts"
 
 
-@rule("L03", claims("equivariant"), most=1, level=Level.STATISTICAL)
+@rule(
+    "L03",
+    claims("equivariant"),
+    most=1,
+    level=Level.STATISTICAL,
+    on=lambda selection, losses, noise: ([3.0, 0.0, 1.0, 4.0, 2.0], noise),
+)
 def any_rows(selection: Selection, losses: Losses, noise: Noise) -> None:
     """L03: how often the individual of one rank takes the place of that of another does not depend on their rows."""
-    values, order, rounds = [3.0, 0.0, 1.0, 4.0, 2.0], [4, 2, 0, 1, 3], 400
+    order, rounds = [4, 2, 0, 1, 3], 400
     counts: tuple[Counter[tuple[float, float]], ...] = (Counter(), Counter())
     for number in range(rounds):
-        for count, given in zip(counts, (values, [values[row] for row in order]), strict=True):
+        for count, given in zip(counts, (losses, [losses[row] for row in order]), strict=True):
             chosen = selection.choose(given, noise.at(len(losses), number))
             count.update((given[row], given[source]) for row, source in enumerate(chosen))
     for pair in counts[0] | counts[1]:
@@ -123,32 +134,36 @@ def best_keep_their_rows(selection: Selection, losses: Losses, noise: Noise) -> 
                 assert chosen[row] == row, f"row {row} of {losses} is among the {elites} best and goes"
 
 
-@rule("L05", claims("contestants"), most=1, level=Level.STATISTICAL)
+@rule(
+    "L05",
+    claims("contestants"),
+    most=1,
+    level=Level.STATISTICAL,
+    on=lambda selection, losses, noise: ([3.0, 0.0, 1.0, 5.0, 2.0, 4.0], noise),
+)
 def pressure(selection: Selection, losses: Losses, noise: Noise) -> None:
     """L05: among n, rank r wins a tournament of k as often as ((n - r)^k - (n - r - 1)^k) / n^k says; of one, anyone does."""
-    values, rounds = [3.0, 0.0, 1.0, 5.0, 2.0, 4.0], 300
-    size = len(values)
+    rounds, size = 300, len(losses)
     for contestants in (1, 2, 5):
         there, counts = _set(selection, contestants=contestants, elites=0), Counter[float]()
         for number in range(rounds):
-            counts.update(values[row] for row in there.choose(values, noise.at(contestants, number)))
+            counts.update(losses[row] for row in there.choose(losses, noise.at(contestants, number)))
         for rank in range(size):
             share = ((size - rank) ** contestants - (size - rank - 1) ** contestants) / size**contestants
             off = abs(share_z(counts[float(rank)], rounds * size, share))
             assert off < 5, f"of {contestants} contestants, rank {rank} wins {counts[float(rank)]} of {rounds * size}"
 
 
-@rule("L07", claims("replaced"), most=30, level=Level.EXACT)
+@rule("L07", claims("replaced"), most=30, level=Level.EXACT, on=_told_apart)
 def worst_go(selection: Selection, losses: Losses, noise: Noise) -> None:
     """L07: of n, the worst floor(share n) are replaced by ones of as many of the best; all others stay."""
-    values = _told_apart(losses)
-    ranked = sorted(range(len(values)), key=values.__getitem__)
+    ranked = sorted(range(len(losses)), key=losses.__getitem__)
     for share in (0.0, 0.25, 0.5):
-        count = math.floor(share * len(values))
+        count = math.floor(share * len(losses))
         best, worst = ranked[:count], ranked[len(ranked) - count :]
-        for row, source in enumerate(_set(selection, replaced=share).choose(values, noise)):
+        for row, source in enumerate(_set(selection, replaced=share).choose(losses, noise)):
             allowed = best if row in worst else [row]
-            assert source in allowed, f"with a share of {share}, row {row} of {values} is given row {source}"
+            assert source in allowed, f"with a share of {share}, row {row} of {losses} is given row {source}"
 
 
 SELECTION_RULES = (

@@ -1,16 +1,21 @@
 """Checks that rules of several kinds of operators share, and what they compare with."""
 
-import dataclasses
-
 import torch
 from torch import Tensor
 
 from evoweights.operators import PairOperator
+from evoweights.testing.checks.instead import instead
 from evoweights.testing.comparing import bits, expect_same
 from evoweights.testing.grounds import Draw, settled, with_settings
 from evoweights.testing.parents import fewest_rows
-from evoweights.testing.populations import flat_layout, vary_
+from evoweights.testing.populations import vary_
 from evoweights.testing.rules import named
+
+MODERATE = instead(share=0.0)
+"""What ``scales`` is tried on."""
+
+ONE_TENSOR = instead((1025,), dtype=torch.float32, share=0.0, rows=fewest_rows)
+"""What ``shifts`` and ``own_gene`` are tried on."""
 
 
 def whole_numbers(tensor: Tensor) -> Tensor:
@@ -46,7 +51,7 @@ def keeps_equal_parents(operator: PairOperator, backend: str, draw: Draw) -> Non
 
 def scales(operator: PairOperator, backend: str, draw: Draw) -> None:
     """X08, P06: genes and memory times a power of two give the result times that, bit for bit."""
-    operator, draw = unlimited(operator), dataclasses.replace(draw, share=0.0)
+    operator = unlimited(operator)
     once = settled(operator, draw)
     for factor in (0.25, 4.0):
         scaled = settled(operator, draw)
@@ -64,7 +69,6 @@ def scales(operator: PairOperator, backend: str, draw: Draw) -> None:
 def shifts(operator: PairOperator, backend: str, draw: Draw) -> None:
     """X08, P06: a constant added to all genes, and to remembered ones, is added to the result, but for rounding."""
     operator = unlimited(operator)
-    draw = dataclasses.replace(draw, layout=flat_layout(1025), share=0.0, rows=fewest_rows(operator))
     here, there = settled(operator, draw), settled(operator, draw)
     for shift, population in ((0.0, here), (64.0, there)):
         for row in range(draw.rows):
@@ -81,7 +85,6 @@ def shifts(operator: PairOperator, backend: str, draw: Draw) -> None:
 
 def own_gene(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G15, P07: changing one gene of the individual changes that gene of the child at most."""
-    draw = dataclasses.replace(draw, layout=flat_layout(1025), share=0.0, rows=fewest_rows(operator))
     place, before, after = draw.seed % 1025, settled(operator, draw), settled(operator, draw)
     after.row(1)[place] += 7.0
     for population in (before, after):
