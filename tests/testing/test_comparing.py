@@ -46,6 +46,48 @@ def test_a_gene_is_told_by_the_tensor_it_is_in():
     )
 
 
+UNLIKE = [
+    (1, 1.0, "1, not 1.0"),
+    (True, 1, "True, not 1"),
+    (-0.0, 0.0, "-0.0, not 0.0"),
+    (bits(torch.tensor([1.0])), bits(torch.tensor([0x3F800000], dtype=torch.int32)), "<1 of float32: "),
+    (torch.tensor(1.0), torch.tensor(1), "<1 of float32: "),
+    (torch.tensor([1.0, 2.0]), torch.tensor([1.0, -0.0]), "element 1 is 2, not -0"),
+    (torch.zeros(2, 3), torch.zeros(3, 2), "tensor of shape (2, 3), not tensor of shape (3, 2)"),
+    (type("One", (str,), {})("a"), type("Other", (str,), {})("a"), "'a' of class One, not 'a' of class Other"),
+]
+
+
+@pytest.mark.parametrize(("found", "wanted", "told"), UNLIKE, ids=lambda each: str(each)[:12])
+def test_what_python_calls_equal_is_told_apart_by_type_and_bytes(found, wanted, told):
+    assert unlike(found, wanted).startswith(told)
+    assert unlike({"a": [found]}, {"a": [wanted]}).startswith(f"a, number 0: {told}")
+    assert not unlike([found], [copy.deepcopy(found)])
+
+
+def test_bits_of_two_types_differ_and_equal_ones_have_one_hash():
+    one, other = bits(torch.tensor([1.0])), bits(torch.tensor([0x3F800000], dtype=torch.int32))
+    assert one != other and bytes(one) == bytes(other)
+    again = bits(torch.tensor([1.0]))
+    assert one == again and {one: 1}[again] == 1 and one == bytes(one) and bits(torch.tensor([])) != ""
+    assert (one == other, one != again) == (False, False)
+
+
+def test_how_many_differ_is_counted_among_genes():
+    layout = mixed_layout()
+    zeros, ones = torch.zeros(layout.size), torch.ones(layout.size)
+    count = sum(each.count for each in layout.segments)
+    assert unlike(bits(ones), bits(zeros), layout=layout).endswith(f"is 1, not 0; {count} of {count} genes differ")
+    for segment in layout.segments:
+        segment.view(ones).zero_()
+    padding = layout.size - count
+    told = unlike(bits(ones), bits(zeros), layout=layout)
+    assert told.endswith(f", which is padding, is 1, not 0; {padding} of {padding} elements of padding differ")
+    last = next(each for each in reversed(layout.segments) if each.count)
+    last.view(ones).view(-1)[0] = 1.0
+    assert unlike(bits(ones), bits(zeros), layout=layout) == f"gene 0 of {last.name} is 1, not 0"
+
+
 def test_where_in_lists_and_mappings_is_told_in_words():
     one, other = {"left": [1, [2.0, float("nan")]]}, {"left": [1, [2.5, float("nan")]]}
     assert unlike(one, other, counted=["individual", "loss"]) == "left, individual 1, loss 0: 2.0, not 2.5"
