@@ -1,5 +1,7 @@
 """Rules that no operator can break through its interface: the engine is broken instead, under an operator that is sound."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -30,7 +32,29 @@ def test_a_whole_number_that_is_cast_is_noticed(monkeypatch):
     rewriting(monkeypatch, "count", lambda count: count.float())
     with pytest.raises(AssertionError, match=r"a buffer of individual \d was cast"):
         form.buffers(SOUND, "reference", DRAW)
-    with pytest.raises(AssertionError, match="the form of a tensor changed"):
+    said = "the form of a tensor changed: individual 1, buffer.count, dtype: torch.float32, not torch.int64"
+    with pytest.raises(AssertionError, match=said):
+        form.form(SOUND, "reference", DRAW)
+
+
+def test_another_shape_is_told_by_individual_tensor_and_dimension(monkeypatch):
+    """G01."""
+    rewriting(monkeypatch, "running_mean", lambda mean: mean[:2])
+    said = "the form of a tensor changed: individual 1, buffer.running_mean, shape, dimension 0: 2, not 3"
+    with pytest.raises(AssertionError, match=said):
+        form.form(SOUND, "reference", DRAW)
+
+
+def test_another_order_of_names_is_noticed(monkeypatch):
+    """G01."""
+    true = Population.rewritten
+
+    def careless(self, row, **told):
+        self.buffers[row] = dict(reversed(self.buffers[row].items()))
+        return true(self, row, **told)
+
+    monkeypatch.setattr(Population, "rewritten", careless)
+    with pytest.raises(AssertionError, match=r"tensors have other names or another order: tensor .*buffer"):
         form.form(SOUND, "reference", DRAW)
 
 
@@ -108,14 +132,23 @@ def launching(monkeypatch, after):
 def test_a_launch_that_writes_what_it_reads_is_noticed(monkeypatch):
     """G02."""
     launching(monkeypatch, lambda call: call.tensors["other"].zero_())
-    with pytest.raises(AssertionError, match="what the kernel only reads changed: other, part 0"):
+    with pytest.raises(
+        AssertionError, match=r"what the kernel only reads changed: other, bytes: gene 0 of \S+ is 0, not "
+    ):
         form.inputs(SOUND, "reference", DRAW)
+
+
+def test_a_launch_that_only_counts_as_writing_is_noticed(monkeypatch):
+    """G02."""
+    launching(monkeypatch, lambda call: call.tensors["other"].add_(0))
+    with pytest.raises(AssertionError, match=r"what the kernel only reads changed: other, version: 1, not 0"):
+        form.inputs(SOUND, "reference", dataclasses.replace(DRAW, share=0.0))
 
 
 def test_a_launch_that_writes_its_scalars_is_noticed(monkeypatch):
     """G02."""
     launching(monkeypatch, lambda call: call.scalars.clear())
-    with pytest.raises(AssertionError, match="scalars or streams changed"):
+    with pytest.raises(AssertionError, match=r"scalars or streams changed: scalars: \{\}, not \{"):
         form.inputs(SOUND, "reference", DRAW)
 
 

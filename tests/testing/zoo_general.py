@@ -481,7 +481,7 @@ GENERAL = (
     ("G01", MovesAll(), "the weights moved in memory"),
     ("G02", WritesItsParent(), "changed 'matrix.0' in place and did not return it"),
     ("G02", WritesBeside(), "the source changed: weights: gene 0 of matrix.0"),
-    ("G02", RemembersInItself(), "the operator itself, the scene or the layout changed"),
+    ("G02", RemembersInItself(), "the operator itself, the scene or the layout changed: operator: "),
     ("G04", CountsItsUses(), "the second time made something else: individual 1"),
     ("G04", DrawsGlobally(), "the second time made something else: individual 1"),
     ("G05", FixedSeed(), "two seeds make the same"),

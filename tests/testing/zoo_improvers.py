@@ -257,7 +257,7 @@ class Silent(Descends):
 
 
 IMPROVERS = (
-    ("G04", Global(), "the second time the steps were others"),
+    ("G04", Global(), "the second time the steps were others: losses, step 1: "),
     ("G04", Idles(), "three steps change nothing"),
     ("G06", Spills(), "not left as it was: torch's generator"),
     ("G16", Everything(), "a frozen parameter changed"),

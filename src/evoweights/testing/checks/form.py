@@ -5,7 +5,7 @@ import itertools
 import torch
 
 from evoweights.genome import Layout
-from evoweights.operators import GeneOperator, PairOperator
+from evoweights.operators import GeneOperator, PairOperator, Scene
 from evoweights.population import Population
 from evoweights.testing.comparing import expect_same
 from evoweights.testing.grounds import Draw, bound, outcome, settled, varied, with_settings
@@ -16,12 +16,27 @@ from evoweights.testing.strategies import segments_of
 from evoweights_kernels import apply_
 
 
-def _seen(population: Population) -> list[tuple[object, ...]]:
-    return [
-        (row, name, each.shape, each.dtype, each.device, each.stride(), type(each), each.requires_grad, each.grad_fn)
+def _seen(population: Population) -> dict[str, dict[str, object]]:
+    """The form of every tensor by individual and name, in the order in which they are there."""
+    return {
+        f"individual {row}, {name}": {
+            "shape": each.shape,
+            "dtype": each.dtype,
+            "device": each.device,
+            "stride": each.stride(),
+            "class": type(each),
+            "requires_grad": each.requires_grad,
+            "grad_fn": each.grad_fn,
+        }
         for row in range(population.size)
         for name, each in population.tensors(row).items()
-    ]
+    }
+
+
+def _expect_form(population: Population, before: dict[str, dict[str, object]]) -> None:
+    after = _seen(population)
+    expect_same([*after], [*before], "tensors have other names or another order", counted=["tensor"])
+    expect_same(after, before, "the form of a tensor changed", counted=["dimension"])
 
 
 @rule("G01", always, level=Level.EXACT)
@@ -31,30 +46,33 @@ def form(operator: PairOperator, backend: str, draw: Draw) -> None:
     places = [population.row(row).data_ptr() for row in range(population.size)]
     before = _seen(population)
     vary_(population, operator, seed=draw.seed, backend=backend)
-    after = _seen(population)
-    expect_same(after, before, "the form of a tensor changed")
+    _expect_form(population, before)
     assert [population.row(row).data_ptr() for row in range(population.size)] == places, "the weights moved in memory"
+
+
+def _read(operator: PairOperator, scene: Scene, population: Population) -> dict[str, str]:
+    return {"operator": repr(operator), "scene": repr(scene), "layout": population.layout.fingerprint}
 
 
 @rule("G02", always)
 def inputs(operator: PairOperator, backend: str, draw: Draw) -> None:
     """G02: the source keeps its bytes and its version, and so does everything else that is only read."""
     population, scene = settled(operator, draw), scene_of(draw.rows)
-    was, before = (repr(operator), repr(scene), population.layout.fingerprint), contents(population)[0]
+    was, before = _read(operator, scene, population), contents(population)[0]
     vary_(population, operator, scene=scene, seed=draw.seed, backend=backend)
-    now = repr(operator), repr(scene), population.layout.fingerprint
-    expect_same(now, was, "the operator itself, the scene or the layout changed")
+    expect_same(_read(operator, scene, population), was, "the operator itself, the scene or the layout changed")
     expect_same(contents(population)[0], before, "the source changed", layout=draw.layout)
     if not isinstance(operator, GeneOperator):
         return
     call = bound(operator, settled(operator, draw), draw, own=True)
     read = {name: each for name, each in call.tensors.items() if name not in call.kernel.written}
-    bytes_before = {name: (bits(each), each._version) for name, each in read.items()}
-    told = dict(call.scalars), dict(call.streams)
+    bytes_before = {name: {"bytes": bits(each), "version": each._version} for name, each in read.items()}
+    told = {"scalars": dict(call.scalars), "streams": dict(call.streams)}
     apply_([call], seed=draw.seed, live=draw.layout.live(draw.layout.segments), backend=backend)
-    bytes_after = {name: (bits(each), each._version) for name, each in read.items()}
-    expect_same(bytes_after, bytes_before, "what the kernel only reads changed", counted=["part"])
-    expect_same((dict(call.scalars), dict(call.streams)), told, "scalars or streams changed")
+    bytes_after = {name: {"bytes": bits(each), "version": each._version} for name, each in read.items()}
+    expect_same(bytes_after, bytes_before, "what the kernel only reads changed", layout=draw.layout)
+    now = {"scalars": dict(call.scalars), "streams": dict(call.streams)}
+    expect_same(now, told, "scalars or streams changed")
 
 
 @rule("G03", always, most=50)
@@ -92,7 +110,7 @@ def degenerate(operator: PairOperator, backend: str, draw: Draw) -> None:
         before = _seen(population)
         with tried_on(backend, here):
             vary_(population, operator, seed=draw.seed, backend=backend)
-            expect_same(_seen(population), before, "the form of a tensor changed")
+            _expect_form(population, before)
             assert bool(population.row(1).isfinite().all()), "NaN or infinity from ordinary genes"
 
 

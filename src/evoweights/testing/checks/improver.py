@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from safetensors.torch import load as from_safetensors
 
@@ -26,9 +27,6 @@ from evoweights.testing.training_ground import (
     unmoved,
 )
 
-STEPS = ("part", "step")
-"""What is counted in what some steps come to: their losses and the state afterwards; the losses by step."""
-
 
 @condition("improvers that work on the kit's module")
 def works_here(improver: Improver) -> str:
@@ -40,16 +38,21 @@ def works_here(improver: Improver) -> str:
     return ""
 
 
+def _trained(improver: Improver, ground: Ground) -> dict[str, Any]:
+    """What three steps of a fresh individual come to."""
+    mounted = ground.mounted(improver)
+    return {"losses": stepped(improver, mounted, Slopes(), ground), "state": state_of(mounted)}
+
+
 @rule("G04", works_here, most=8)
 def repeatable(improver: Improver, ground: Ground) -> None:
     """G04: the same individual, batches and noise give the same bytes and losses, and steps change something."""
     made = []
     for _ in range(2):
-        mounted = ground.mounted(improver)
-        made.append((stepped(improver, mounted, Slopes(), ground), state_of(mounted)))
+        made.append(_trained(improver, ground))
         draw_elsewhere()
-    expect_same(made[1], made[0], "the second time the steps were others", counted=STEPS)
-    changes = made[0][1] != state_of(ground.mounted(improver))
+    expect_same(made[1], made[0], "the second time the steps were others", counted=["step"])
+    changes = made[0]["state"] != state_of(ground.mounted(improver))
     assert changes, "three steps change nothing"
 
 
@@ -79,11 +82,8 @@ def outside(improver: Improver, ground: Ground) -> None:
 @rule("G18", works_here, most=4)
 def targets(improver: Improver, ground: Ground) -> None:
     """G18: every backend makes the bits of the reference."""
-    made = []
-    for backend in ("reference", ground.backend):
-        mounted, there = ground.mounted(improver), ground.on(backend)
-        made.append((stepped(improver, mounted, Slopes(), there), state_of(mounted)))
-    expect_same(made[1], made[0], f"{ground.backend} makes other bits than the reference", counted=STEPS)
+    made = [_trained(improver, ground.on(backend)) for backend in ("reference", ground.backend)]
+    expect_same(made[1], made[0], f"{ground.backend} makes other bits than the reference", counted=["step"])
 
 
 @rule("G21", works_here, most=5)
@@ -124,14 +124,12 @@ def threads(improver: Improver, ground: Ground) -> None:
     """G23: one instance that trains several individuals at once does to each what it does alone."""
 
     def trained(seed: int) -> object:
-        here = dataclasses.replace(ground, seed=seed)
-        mounted = here.mounted(improver)
-        return stepped(improver, mounted, Slopes(), here), state_of(mounted)
+        return _trained(improver, dataclasses.replace(ground, seed=seed))
 
     alone = [trained(seed) for seed in range(4)]
     with ThreadPoolExecutor(2) as pool:
         made = list(pool.map(trained, range(4)))
-    expect_same(made, alone, "beside another it does something else", counted=["individual", *STEPS])
+    expect_same(made, alone, "beside another it does something else", counted=["individual", "step"])
 
 
 @rule("A06", works_here, most=4, level=Level.EXACT)
