@@ -1,5 +1,8 @@
 """A check compiles an operator's kernel once for each type of weights, and says what that took apart from the rest."""
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -57,3 +60,23 @@ def test_each_type_of_weights_has_its_kernel_compiled_once(operator, tmp_path, m
 def test_what_has_no_kernel_compiles_nothing():
     report = check_selection(Best(), profile="quick")
     assert report.compiling == 0.0 and "compile" not in str(report)
+
+
+FRESH = """
+from evoweights.testing import check_operator
+from evoweights_classic import Crossover
+report = check_operator(Crossover(), profile="quick")
+print(report.compiling, sum(each.compiling > 0 for each in report.results), report.seconds > 0.0)
+"""
+
+
+def test_in_a_fresh_process_the_import_of_the_compiler_does_not_count(tmp_path):
+    environment = os.environ | {VARIABLE: str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    told = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", FRESH], env=environment, capture_output=True, text=True, check=True
+        )
+        told.append(done.stdout.split())
+    assert float(told[0][0]) > 0.0
+    assert (float(told[1][0]), told[1][1:]) == (0.0, ["0", "True"])

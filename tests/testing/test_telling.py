@@ -1,5 +1,6 @@
 """A broken rule is told in a few words: what was found, where in the author's code, for which case; causes come first."""
 
+import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -36,6 +37,13 @@ def test_a_broken_rule_names_the_first_gene_that_differs_and_the_components_own_
     result, _ = check.result()
     assert "Found: the second time made something else: individual 1, weights: gene 0 of matrix.0 is " in result.reason
     assert ", not " in result.reason and "(zoo_general.py, line " in result.reason
+
+
+def test_an_error_is_told_whatever_the_limit_of_tracebacks(monkeypatch):
+    monkeypatch.setattr(sys, "tracebacklimit", 1, raising=False)
+    report = check_selection(Raises(), profile="quick", on_fail=None)
+    (reason,) = {each.reason for each in report.failures if each.id == "EW-L02"}
+    assert f"(test_telling.py, line {chosen.__code__.co_firstlineno + 1})" in reason
 
 
 @pytest.mark.parametrize("profile", ["quick", "default"])

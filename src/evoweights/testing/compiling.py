@@ -1,9 +1,9 @@
-"""CPU seconds of a check, and apart from them those that kernels took to compile: a machine spends those once."""
+"""CPU seconds of a check, and apart from them those that Numba took to compile kernels."""
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Spent:
-    """CPU seconds: of the check without compiling, and of compiling for it."""
+    """CPU seconds: of the check without Numba's compiling, and of that. What Triton or CUDA compile is part of the check."""
 
     seconds: float = 0.0
     compiling: float = 0.0
@@ -23,21 +23,22 @@ class Spent:
 
 @contextmanager
 def measured(component: Any) -> Iterator[Spent]:
-    """What is spent meanwhile, known afterwards."""
-    spent, began = Spent(), time.process_time()
+    """What is spent meanwhile, known afterwards; the import of Numba does not count."""
+    spent = Spent()
     # To import the compiler for what has no kernel would cost more than its checks.
     has_kernel = isinstance(component, GeneOperator) or "numba" in sys.modules
+    stop = _counting(spent) if has_kernel else None
+    began = time.process_time()
     try:
-        with _compilations(spent) if has_kernel else nullcontext():
-            yield spent
+        yield spent
     finally:
         spent.seconds = time.process_time() - began - spent.compiling
+        if stop is not None:
+            stop()
 
 
-@contextmanager
-def _compilations(spent: Spent) -> Iterator[None]:
-    """Count what Numba spends meanwhile; its import, if this is the first time, as well."""
-    is_first, began = "numba" not in sys.modules, time.process_time()
+def _counting(spent: Spent) -> Callable[[], None]:
+    """Count what Numba compiles from now on until what is given back is called."""
     from numba.core import event
 
     class Clock(event.Listener):
@@ -58,11 +59,6 @@ def _compilations(spent: Spent) -> Iterator[None]:
             if not self.depth:
                 spent.compiling += time.process_time() - self.began
 
-    if is_first:
-        spent.compiling += time.process_time() - began
     clock = Clock()
     event.register("numba:compile", clock)
-    try:
-        yield
-    finally:
-        event.unregister("numba:compile", clock)
+    return lambda: event.unregister("numba:compile", clock)

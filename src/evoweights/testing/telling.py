@@ -70,7 +70,10 @@ def forget_hypothesis_(error: BaseException) -> None:
 
 def _frames(trace: TracebackType | None) -> Iterator[tuple[str, traceback.FrameSummary]]:
     """Module and place of every frame but those of hypothesis and those that hide themselves from pytest."""
-    for (frame, _), place in zip(traceback.walk_tb(trace), traceback.extract_tb(trace), strict=True):
+    while trace is not None:  # not by extract_tb, which leaves out what is beyond sys.tracebacklimit
+        frame, line, trace = trace.tb_frame, trace.tb_lineno, trace.tb_next
+        code = frame.f_code
+        place = traceback.FrameSummary(code.co_filename, line, code.co_name)
         is_hidden = frame.f_locals.get("__tracebackhide__") or Path(place.filename).is_relative_to(_HYPOTHESIS)
         if not is_hidden:
             yield frame.f_globals.get("__name__", ""), place
