@@ -3,7 +3,7 @@
 import pytest
 from zoo_general import Kernel
 
-from evoweights.errors import UsageError
+from evoweights.errors import PluginError, UsageError
 from evoweights.testing import check_operator, parametrize_operators
 from evoweights.testing.plugin_kit import check_components, plugin_components
 
@@ -89,6 +89,13 @@ def test_of_a_plugin_the_other_components_are_checked_all_the_same(tmp_path):
         UsageError, match=r"^expected_failures: EW-G22 of fails is broken in a way that keeps every other"
     ):
         next(check_components(found, expected_failures={"EW-G22": "some day"}))
+
+
+def test_a_component_that_cannot_be_put_to_the_test_is_named(tmp_path):
+    broken = 'source = "a test"\n    scope: str = "matrix"\n\n    def __post_init__(self):\n        assert self.scope != "all"\n'
+    (tmp_path / "one.py").write_text(PLUGIN.replace('name = "fails"', f'name = "fails"\n    {broken}'))
+    with pytest.raises(PluginError, match=r"^operator fails: making its checks raised AssertionError: "):
+        plugin_components(["./one.py"], folder=tmp_path, profile="quick")
 
 
 def test_no_reason_excuses_it():
