@@ -162,9 +162,8 @@ class GeneOperator(PairOperator, ABC):
     """The body that is applied to every gene in scope; a property, where a setting decides which."""
 
     def __init_subclass__(cls) -> None:
-        if (kernel := getattr(cls, "kernel", None)) is None or (
-            callable(kernel) and not isinstance(kernel, GeneKernel)
-        ):
+        kernel = getattr(cls, "kernel", None)
+        if kernel is None or (callable(kernel) and not isinstance(kernel, GeneKernel)):
             raise PluginError(
                 f"{cls.__module__}.{cls.__name__}: a GeneOperator needs a class attribute `kernel`, a function decorated "
                 "with @gene_kernel."
