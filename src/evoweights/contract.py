@@ -16,12 +16,16 @@ from evoweights_kernels import CacheError
 _LOG = logging.getLogger("evoweights")
 
 
+class ComponentRaised(PluginError):
+    """A component raised what is no error for people; the log has the traceback."""
+
+
 @contextmanager
 def calling(what: str) -> Iterator[None]:
     """Call a component; ``what`` names it and what it does, as in ``task digits: evaluate``.
 
     Raises:
-        PluginError: it raised anything that is not an error for people; also ``SystemExit``, which would look like success.
+        ComponentRaised: it raised anything that is not an error for people; also ``SystemExit``, which would look like success.
         ResourceError: memory ran out, or generated kernels cannot be written.
     """
     try:
@@ -38,10 +42,8 @@ def calling(what: str) -> Iterator[None]:
             raise _out_of_memory(what, error) from error
         _LOG.info("%s raised", what, exc_info=True)
         at = traceback.extract_tb(error.__traceback__)[-1]
-        raise PluginError(
-            f"{what} raised {type(error).__name__}: {error} ({at.filename}, line {at.lineno}). A run has the traceback "
-            "in its log.txt, and its last checkpoint is intact."
-        ) from error
+        raised = f"{what} raised {type(error).__name__}: {error} ({at.filename}, line {at.lineno})."
+        raise ComponentRaised(raised) from error
 
 
 def chosen_turn(rule: TurnRule, generation: int, size: int, noise: Noise) -> Turn:

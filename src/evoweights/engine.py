@@ -178,7 +178,7 @@ class Engine:
             improved=turn.improved,
             varied=varied,
             seconds=seconds,
-            costs=self.world.costs(self.task.tokens_per_batch),
+            costs=self.world.costs(self.info.tokens_per_step),
         )
         for each in varied:
             self.run.append_lineage(asdict(each))

@@ -31,12 +31,12 @@ def collect_slots(components: Sequence[Improver | PairOperator]) -> tuple[Slot, 
     slots: dict[str, tuple[Slot, str]] = {}
     for component in components:
         with calling(f"{component.name}: slots"):
-            declared = component.slots
-        for slot in declared:
-            old, owner = slots.setdefault(slot.name, (slot, component.name))
+            declared = [(slot, slot.name) for slot in component.slots]
+        for slot, name in declared:
+            old, owner = slots.setdefault(name, (slot, component.name))
             if old != slot:
                 raise UsageError(
-                    f"Slot {slot.name!r} is declared twice, and not alike: as {old.role} in {old.dtype} by {owner} and as "
+                    f"Slot {name!r} is declared twice, and not alike: as {old.role} in {old.dtype} by {owner} and as "
                     f"{slot.role} in {slot.dtype} by {component.name}. An individual keeps it once: give two entries of one "
                     "component the same settings for it, or rename the slot in one of two plugins."
                 )
@@ -120,7 +120,7 @@ def check_kernel(operator: GeneOperator) -> None:
             operator.kernel.trace()
         except KernelError as error:
             raise PluginError(f"operator {operator.name}: {error}") from error
-        operator.scalars()
+        dict(operator.scalars())
 
 
 def mount_blueprint(blueprint: Blueprint, device: torch.device, *, improvers: Sequence[Improver] = ()) -> Mounted:

@@ -88,7 +88,7 @@ def evaluate(population: Population, mounted: Mounted, task: Task, *, stop: Call
 def evaluation_flops(task: Task, mounted: Mounted) -> int | None:
     """The floating-point operations of measuring an individual; None if the task does not know."""
     with calling(f"{type(task).__name__}: count the operations of an evaluation"):
-        return task.evaluation_flops(mounted.module)
+        return None if (found := task.evaluation_flops(mounted.module)) is None else round(found)
 
 
 @contextmanager

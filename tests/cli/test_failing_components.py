@@ -42,6 +42,7 @@ def _parts() -> dict[str, tuple[type, str]]:
 
 
 PARTS = _parts()
+OWNERS = {owner.__name__: owner for owner, _ in PARTS.values()}
 PHASES = (Phase.generate,)  # every case is as small as the others
 
 
@@ -121,3 +122,88 @@ def test_what_failed_is_named(
     owner, name = PARTS[part]
     monkeypatch.setattr(owner, name, _failing(vars(owner)[name], next(iter(FAILURES)), 1))
     assert evoweights(command, "small.yaml").err.startswith(f"error: {what} raised RuntimeError: so it was wanted (")
+
+
+def _raises(*given: object) -> Any:
+    raise RuntimeError("so it was wanted")
+
+
+RAISING = property(_raises)
+MISSING = object()
+
+# Where a component says something wrong of itself: the owner, the attribute, its value, and what is told of it.
+WRONG = {
+    "no tokens_per_batch": ("FunctionTask", "tokens_per_batch", MISSING,
+        "task function: tokens_per_batch is not set; give the number of evaluations in a batch."),
+    "a text for tokens_per_batch": ("FunctionTask", "tokens_per_batch", "8", "task function: tokens_per_batch is '8'; give"),
+    "no tokens in a batch": ("FunctionTask", "tokens_per_batch", 0, "task function: tokens_per_batch is 0; give the number"),
+    "tokens_per_batch raises": ("FunctionTask", "tokens_per_batch", RAISING,
+        "task function: its attributes raised RuntimeError: so it was wanted"),
+    "unit raises": ("FunctionTask", "unit", RAISING, "task function: its attributes raised RuntimeError: so it was wanted"),
+    "unit is a number": ("FunctionTask", "unit", 3, "task function: unit is 3; give what a batch is counted in"),
+    "compute_dtype raises": ("FunctionTask", "compute_dtype", RAISING, "task function: its attributes raised RuntimeError"),
+    "compute_dtype is a text": ("FunctionTask", "compute_dtype", "float32", "task function: compute_dtype is 'float32'; give"),
+    "sketches raises": ("FunctionTask", "sketches", RAISING, "task function: its attributes raised RuntimeError"),
+    "sketches is a number": ("FunctionTask", "sketches", 2, "task function: sketches is 2; give True or False."),
+    "slots are None": ("AdamW", "slots", None, "adamw: slots raised TypeError: 'NoneType' object is not iterable"),
+    "slots hold a text": ("AdamW", "slots", ("m",), "adamw: slots raised AttributeError: 'str' object has no attribute"),
+    "no scalars": ("Crossover", "scalars", lambda self: None, "operator crossover: kernel and scalars raised TypeError"),
+    "no task": ("Function", "open", lambda self, place: None, "task function: open gave None; it must give a Task."),
+}  # fmt: skip
+WRONG_IN_RUNS = {
+    "individual raises": ("Individuals", "individual", RAISING,
+        "population individuals: individual raised RuntimeError: so it was wanted"),
+    "references are texts": ("FunctionTask", "references", lambda self: {"best": "low"},
+        "task function: references raised ValueError"),
+    "no references": ("FunctionTask", "references", lambda self: None, "task function: references raised AttributeError"),
+    "operations are a text": ("FunctionTask", "evaluation_flops", lambda self, module: "many",
+        "FunctionTask: count the operations of an evaluation raised TypeError"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("command", "wrong"),
+    [
+        *((command, each) for command in ("validate", "run") for each in WRONG),
+        *(("run", each) for each in WRONG_IN_RUNS),
+    ],
+)
+def test_what_a_component_says_wrongly_of_itself_is_one_error(
+    evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch, command: str, wrong: str
+) -> None:
+    component, name, value, said = (WRONG | WRONG_IN_RUNS)[wrong]
+    owner = OWNERS[component]
+    if value is MISSING:
+        monkeypatch.delattr(owner, name)
+    else:
+        monkeypatch.setattr(owner, name, value, raising=False)
+    outcome = evoweights(command, "small.yaml")
+    assert outcome.code == 5 and "Traceback" not in outcome.err
+    assert said in outcome.err and outcome.err.count("error: ") == 1, outcome.err
+
+
+def test_a_model_that_cannot_be_looked_at_is_one_error(
+    evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*given: object, **named: object) -> None:
+        raise RuntimeError("so it was wanted")
+
+    assert evoweights("run", "small.yaml").code == 0
+    monkeypatch.setattr("torch.nn.Module.named_parameters", fails)
+    for words in ("validate small.yaml", "export runs/small"):
+        outcome = evoweights(*words.split())
+        assert outcome.code == 5 and "raised RuntimeError: so it was wanted" in outcome.err, outcome.err
+        assert outcome.err.startswith("error: population individuals: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "is_run"),
+    [("run small.yaml --fresh", True), ("validate small.yaml", False), ("export runs/small", False)],
+)
+def test_the_log_of_a_run_is_only_spoken_of_where_a_run_goes_on(
+    evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch, words: str, is_run: bool
+) -> None:
+    assert evoweights("run", "small.yaml").code == 0
+    monkeypatch.setattr(OWNERS["FunctionTask"], "unit", RAISING)
+    outcome = evoweights(*words.split())
+    assert outcome.code == 5 and outcome.err.count("in its log.txt") == is_run

@@ -10,6 +10,7 @@ from torch import nn
 
 from evoweights.config.loading import config_from_text
 from evoweights.config.run_config import RunConfig
+from evoweights.contract import calling
 from evoweights.errors import UsageError
 from evoweights.founding import mount_blueprint
 from evoweights.population import WEIGHTS, buffers_among
@@ -47,10 +48,12 @@ def open_individual(folder: Path, which: str = "best", *, allow_env: Sequence[st
     run_directory = RunDirectory.read(folder)
     config, device = config_of_run(folder, allow_env=allow_env), torch.device("cpu")
     task = open_task(config, folder, device)
-    blueprint = config.population.blueprint(task, Noise(config.seed).at("population"))
+    with calling(f"population {config.population.name}: blueprint for task {config.task.name}"):
+        blueprint = config.population.blueprint(task, Noise(config.seed).at("population"))
     if which != "best" and which not in map(str, range(blueprint.size)):
         raise UsageError(f"--expert: found {which!r}, allowed are best and 0 to {blueprint.size - 1}.")
-    mounted = mount_blueprint(blueprint, device)
+    with calling(f"population {config.population.name}: its model"):
+        mounted = mount_blueprint(blueprint, device)
     if which == "best":
         tensors, meta = run_directory.load_best()
         mounted.own.layout.check(meta.pop("layout"), where=str(run_directory.best_folder))

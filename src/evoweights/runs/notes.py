@@ -12,16 +12,13 @@ from evoweights.storage.run_parts import INFO, RESULT
 def note_info(folder: Path, info: RunInfo) -> None:
     """Keep what holds of a run from its start to its end and follows from no single setting, such as what it calls an
     individual: settings may be from the environment, and such values are not written down."""
-    # A task may give its references as numbers of other types, such as numpy's.
-    references = {name: float(loss) for name, loss in info.references.items()}
-    words = {"individual": info.individual, "unit": info.unit}
-    _write(folder / INFO, {**words, "references": references, "genes": info.genes, "shared_genes": info.shared_genes})
+    words = {"individual": info.individual, "unit": info.unit, "references": dict(info.references)}
+    _write(folder / INFO, {**words, "genes": info.genes, "shared_genes": info.shared_genes})
 
 
 def note_result(folder: Path, result: RunResult) -> None:
     """Keep how a run ended, with the text sample of its best individual if there is one."""
-    references = {name: float(loss) for name, loss in result.references.items()}
-    _write(folder / RESULT, {**asdict(result), "references": references})
+    _write(folder / RESULT, asdict(result))
 
 
 def _write(file: Path, values: dict[str, Any]) -> None:

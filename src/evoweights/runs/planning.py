@@ -18,6 +18,7 @@ from evoweights.progress import Progress
 from evoweights.runs.estimate import Estimate
 from evoweights.runs.memory import mounted_buffers, step_bytes, without_content
 from evoweights.runs.session import open_task, resolve_backend, resolve_device, total_steps
+from evoweights.runs.task_facts import TaskFacts, facts_of
 from evoweights.seeds import Noise
 from evoweights.storage.durable import disk_errors
 from evoweights.task import Task
@@ -46,26 +47,29 @@ def estimate(config: RunConfig) -> Estimate:
         temporary = tempfile.TemporaryDirectory()
     with temporary as folder:
         task = open_task(config, Path(folder), device)
-        is_sketch = task.sketches and device.type == "cpu"
+        facts = facts_of(task, config.task.name)
+        is_sketch = facts.sketches and device.type == "cpu"
         if is_sketch:
             with without_content():
-                blueprint, mounted = _one_individual(config, task, device)
+                blueprint, mounted = _one_individual(config, task, device, facts.compute_dtype)
                 activations = _step_bytes(task, mounted) if config.improve else None
-            if not _is_quick(task, mounted):
-                return _sum(config, task, blueprint, mounted, activations, None)
-        blueprint, mounted = _one_individual(config, task, device)
-        if config.improve and _is_quick(task, mounted):
+            if not _is_quick(mounted, facts.tokens_per_batch):
+                return _sum(config, facts, blueprint, mounted, activations, None)
+        blueprint, mounted = _one_individual(config, task, device, facts.compute_dtype)
+        if config.improve and _is_quick(mounted, facts.tokens_per_batch):
             activations = activations if is_sketch else _step_bytes(task, mounted)
             seconds = _seconds_per_step(task, mounted, config.improve[0].component)
-        return _sum(config, task, blueprint, mounted, activations, seconds)
+        return _sum(config, facts, blueprint, mounted, activations, seconds)
 
 
-def _one_individual(config: RunConfig, task: Task, device: torch.device) -> tuple[Blueprint, Mounted]:
-    """The first individual of a run, mounted as the run would do it."""
+def _one_individual(
+    config: RunConfig, task: Task, device: torch.device, compute: torch.dtype | None
+) -> tuple[Blueprint, Mounted]:
+    """The first individual of a run, mounted as the run would do it; ``compute`` is the task's ``compute_dtype``."""
     with calling(f"population {config.population.name}: blueprint for task {config.task.name}"):
         blueprint = config.population.blueprint(task, Noise(config.seed).at("population"))
-    mounted = mount_blueprint(blueprint, device, improvers=[each.component for each in config.improve])
-    mounted.compute_in_(task.compute_dtype or mounted.own.layout.dtype)
+        mounted = mount_blueprint(blueprint, device, improvers=[each.component for each in config.improve])
+    mounted.compute_in_(compute or mounted.own.layout.dtype)
     return blueprint, mounted
 
 
@@ -74,10 +78,10 @@ def _step_bytes(task: Task, mounted: Mounted) -> int:
         return step_bytes(task, mounted)
 
 
-def _is_quick(task: Task, mounted: Mounted) -> bool:
+def _is_quick(mounted: Mounted, tokens: int) -> bool:
     """Whether a step takes seconds at most: on an accelerator, or by six operations for each gene and token."""
     genes = sum(part.layout.count for part in mounted.parts)
-    return mounted.own.weights.device.type != "cpu" or 6.0 * genes * task.tokens_per_batch <= QUICK
+    return mounted.own.weights.device.type != "cpu" or 6.0 * genes * tokens <= QUICK
 
 
 def _seconds_per_step(task: Task, mounted: Mounted, improver: Improver) -> float | None:
@@ -99,7 +103,7 @@ def _seconds_per_step(task: Task, mounted: Mounted, improver: Improver) -> float
 
 def _sum(
     config: RunConfig,
-    task: Task,
+    facts: TaskFacts,
     blueprint: Blueprint,
     mounted: Mounted,
     activations: int | None,
@@ -131,10 +135,10 @@ def _sum(
         checkpoint_bytes=population + state + champion,
         free_disk_bytes=shutil.disk_usage(_existing(Path(config.output))).free,
         steps=steps,
-        tokens=steps * task.tokens_per_batch,
+        tokens=steps * facts.tokens_per_batch,
         seconds_per_step=seconds,
         seconds=None if seconds is None else seconds * steps,
-        unit=task.unit,
+        unit=facts.unit,
     )
 
 

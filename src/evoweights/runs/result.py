@@ -19,7 +19,8 @@ def result_of(engine: Engine) -> RunResult:
     champion.load_into_(world.mounted)
     with calling(f"task {engine.config.task.name}: sample"):
         sample = engine.task.sample(world.mounted.module)
-    costs = world.costs(engine.task.tokens_per_batch)
+        generates, exports = engine.task.generates, engine.task.exports
+    costs = world.costs(engine.info.tokens_per_step)
     return RunResult(
         table=table,
         best_row=champion.row,
@@ -31,8 +32,8 @@ def result_of(engine: Engine) -> RunResult:
         peak_memory_bytes=costs.peak_memory_bytes,
         sample=sample,
         references=dict(engine.info.references),
-        generates=engine.task.generates,
-        exports=engine.task.exports,
+        generates=generates,
+        exports=exports,
         evaluations=world.progress.evaluations,
         ledger=asdict(costs),
         credit=credit_of(engine.run.read_lineage()),

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from evoweights.config.run_config import RunConfig
-from evoweights.contract import calling, chosen_turn
+from evoweights.contract import ComponentRaised, calling, chosen_turn
 from evoweights.engine import Engine
 from evoweights.errors import EvoweightsError, RunStopped, UsageError
 from evoweights.founding import found
@@ -25,6 +25,7 @@ from evoweights.runs.notes import note_info, note_result
 from evoweights.runs.result import result_of
 from evoweights.runs.same_task import fingerprint_of, refuse_other_task
 from evoweights.runs.stopping import StopRequest, stop_on_signals
+from evoweights.runs.task_facts import facts_of
 from evoweights.seeds import Noise
 from evoweights.storage.durable import disk_errors
 from evoweights.storage.run_dir import RunDirectory
@@ -85,7 +86,7 @@ def run(config: RunConfig, *, fresh: bool = False) -> RunResult:
         fresh=fresh,
         keep=config.checkpoint.keep,
     )
-    with folder, _log_to(folder.log_path), stop_on_signals() as stop:
+    with folder, _told_where_the_traceback_is(), _log_to(folder.log_path), stop_on_signals() as stop:
         engine = open_engine(config, folder, device, stop, here)
         _LOG.info("started at generation %d", engine.info.first_generation)
         note_info(folder.folder, engine.info)
@@ -111,6 +112,16 @@ def run(config: RunConfig, *, fresh: bool = False) -> RunResult:
         folder.finish(f"best: individual {result.best_row}, loss {result.best_fitness:.6f}")
         shutil.rmtree(folder.folder / "population", ignore_errors=True)
     return result
+
+
+@contextmanager
+def _told_where_the_traceback_is() -> Iterator[None]:
+    try:
+        yield
+    except ComponentRaised as error:
+        raise ComponentRaised(
+            f"{error} A run has the traceback in its log.txt, and its last checkpoint is intact."
+        ) from error
 
 
 def _end_early(engine: Engine, error: BaseException) -> None:
@@ -142,8 +153,13 @@ def open_engine(
         _LOG.warning("%s has no checkpoint: it starts again from generation 0", folder.folder)
     folder.checkpoints.check_space(world.nbytes())
     folder.rewind(world.progress.generation, world.progress.step)
+    facts = facts_of(task, config.task.name)
     with calling(f"task {config.task.name}: references"):
-        references = dict(task.references())
+        # Numbers of any type, such as numpy's.
+        references = {str(name): float(loss) for name, loss in task.references().items()}
+    with calling(f"population {config.population.name}: individual"):
+        # A population may say what it calls an individual; it need not.
+        individual = str(getattr(config.population, "individual", "individual"))
     info = RunInfo(
         name=folder.name,
         folder=folder.folder,
@@ -152,15 +168,14 @@ def open_engine(
         size=population.size,
         first_generation=world.progress.generation,
         total_steps=total_steps(config, population.size),
-        tokens_per_step=task.tokens_per_batch,
+        tokens_per_step=facts.tokens_per_batch,
         genes=mounted.own.layout.count,
         shared_genes=mounted.shared.layout.count,
         backend=resolve_backend(config.backend, device),
         device=str(device),
         references=references,
-        # A population may say what it calls an individual; it need not.
-        individual=str(getattr(config.population, "individual", "individual")),
-        unit=task.unit,
+        individual=individual,
+        unit=facts.unit,
     )
     return Engine(config, folder, config.hooks, task, world, info, stop, here, fingerprint)
 
@@ -177,11 +192,17 @@ def _warn_of_another_environment(then: Mapping[str, Any], here: Mapping[str, Any
 
 
 def open_task(config: RunConfig, folder: Path, device: torch.device) -> Task:
-    """The task, with its files in ``folder``/task."""
+    """The task, with its files in ``folder``/task.
+
+    Raises:
+        EvoweightsError: it cannot be opened, or its attributes are not what they must be.
+    """
     place = folder / "task"
     place.mkdir(parents=True, exist_ok=True)
     with calling(f"task {config.task.name}: open"):
-        return config.task.open(TaskPlace(place, Noise(config.seed).at("task"), device))
+        task = config.task.open(TaskPlace(place, Noise(config.seed).at("task"), device))
+    facts_of(task, config.task.name)  # or a mistake in them would end a command wherever they are read
+    return task
 
 
 def found_population(config: RunConfig, task: Task, device: torch.device, folder: Path) -> tuple[Population, Mounted]:
@@ -195,7 +216,7 @@ def found_population(config: RunConfig, task: Task, device: torch.device, folder
             noise=noise,
             device=device,
             folder=folder,
-            compute=task.compute_dtype,
+            compute=facts_of(task, config.task.name).compute_dtype,
         )
 
 
