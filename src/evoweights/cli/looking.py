@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from evoweights.cli.options import Json, RunFolder
 from evoweights.cli.output import say, say_json, say_rows
-from evoweights.errors import CheckpointError, UsageError
+from evoweights.errors import CheckpointError
 
 if TYPE_CHECKING:
     from evoweights.storage.run_dir import RunDirectory
@@ -65,13 +65,9 @@ def _generations(run: "RunDirectory") -> Any:
     Raises:
         UsageError: it is not one of a run.
     """
-    from evoweights.config.source import parse
+    from evoweights.config.saved import run_settings
 
-    file = run.folder / "config.yaml"
-    values = parse(run.config_text, name=str(file)).values
-    if "generations" not in values:
-        raise UsageError(f"{file} is no configuration of a run: it has no `generations`. Put back an intact copy.")
-    return values["generations"]
+    return run_settings(run.config_text, run.folder / "config.yaml")["generations"]
 
 
 def _as_json(status: "RunStatus") -> dict[str, Any]:

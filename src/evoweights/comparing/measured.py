@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from evoweights.comparing.curves import Curve
-from evoweights.config.source import parse
+from evoweights.config.saved import run_settings
 from evoweights.errors import CheckpointError, UsageError
+from evoweights.storage.generations import checked
 from evoweights.storage.run_dir import RunDirectory
 from evoweights.storage.run_parts import CONFIG, INFO, METRICS, read_facts
 
@@ -58,8 +59,8 @@ def read_run(folder: Path) -> MeasuredRun:
     folder = folder.absolute()
     run = RunDirectory.read(folder)
     status = run.status(verify=False)
-    records = list(run.read_metrics())
-    settings = settings_of(run)
+    records = list(checked(run.read_metrics(), folder / METRICS))
+    settings = run_settings(run.config_text, folder / CONFIG)
     try:
         curves = {axis: Curve.through(points) for axis, points in _points(records).items()}
     except (AttributeError, TypeError, ValueError) as error:
@@ -86,25 +87,12 @@ def read_run(folder: Path) -> MeasuredRun:
     return MeasuredRun(folder, settings, curves, best.get("task") or {}, device, str(unit or "tokens"), tuple(notes))
 
 
-def settings_of(run: RunDirectory) -> Mapping[str, Any]:
-    """The settings of a run, as its configuration has them.
-
-    Raises:
-        UsageError: its configuration is not one of a run.
-    """
-    file = run.folder / CONFIG
-    settings = parse(run.config_text, name=str(file)).values
-    if "generations" not in settings:
-        raise UsageError(f"{file} is no configuration of a run: it has no `generations`. Put back an intact copy.")
-    return settings
-
-
-def _unfinished(name: str, state: str, records: list[dict[str, Any]], settings: Mapping[str, Any]) -> str:
+def _unfinished(name: str, state: str, records: list[Mapping[str, Any]], settings: Mapping[str, Any]) -> str:
     done = records[-1].get("generation", -1) + 1
     return f"{name} is {state}, not finished: {done} of {settings.get('generations')} generations are compared"
 
 
-def _points(records: list[dict[str, Any]]) -> dict[str, list[tuple[float, float]]]:
+def _points(records: list[Mapping[str, Any]]) -> dict[str, list[tuple[float, float]]]:
     """The measured points of every axis. Where nothing trains, measuring is the work; else it is left out."""
     points: dict[str, list[tuple[float, float]]] = {axis: [] for axis in AXES}
     last = (records[-1].get("ledger") if records else None) or {}

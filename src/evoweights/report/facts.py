@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evoweights.comparing.measured import settings_of
-from evoweights.storage.run_parts import INFO, RESULT, read_facts
+from evoweights.config.saved import run_settings
+from evoweights.storage.run_parts import CONFIG, INFO, RESULT, read_facts
 
 if TYPE_CHECKING:
     from evoweights.storage.run_dir import RunDirectory
@@ -53,7 +53,7 @@ def read_facts_of(run: "RunDirectory") -> RunFacts:
         UsageError: its configuration is not one of a run.
         CheckpointError: a file cannot be read.
     """
-    settings = settings_of(run)
+    settings = run_settings(run.config_text, run.folder / CONFIG)
     status = run.status(verify=False)
     info, result = (read_facts(path) if (path := run.folder / name).exists() else {} for name in (INFO, RESULT))
     references = info.get("references")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evoweights.errors import CheckpointError, UsageError
+from evoweights.storage.generations import checked
 from evoweights.storage.run_parts import DONE, METRICS
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def read_history(run: "RunDirectory") -> History:
         CheckpointError: a line of ``metrics.jsonl`` does not say what happened, or there is none though the run is finished.
     """
     records: list[_Record] = []
-    for number, line in enumerate(run.read_metrics(), 1):
+    for number, line in enumerate(checked(run.read_metrics(), run.folder / METRICS), 1):
         try:
             records.append(_checked(line))
             if records[-2:-1] and records[-2].generation >= records[-1].generation:

@@ -9,6 +9,7 @@ from evoweights.storage import journal
 from evoweights.storage.best import best_facts
 from evoweights.storage.checkpoint import Reached, reached_in
 from evoweights.storage.checkpoints import CheckpointStore
+from evoweights.storage.generations import mistake_in
 from evoweights.storage.run_lock import Holder
 from evoweights.storage.run_parts import BEST, DONE, FAILED, METRICS, read_text
 
@@ -48,8 +49,8 @@ def status_of(folder: Path, checkpoints: CheckpointStore, holder: Holder | None,
     newest = next((each for each in verdicts if each.ok), None)
     texts = {mark: read_text(path).strip() for mark in (DONE, FAILED) if (path := folder / mark).exists()}
     metrics = journal.last(folder / METRICS)
-    if metrics is not None and not _is_of_a_generation(metrics):
-        damaged.append(f"{METRICS}: its last line is no record of a generation; put back an intact copy")
+    if metrics is not None and (found := mistake_in(metrics)):
+        damaged.append(f"{METRICS}: its last line is no record of a generation ({found}); put back an intact copy")
         metrics = None
     started = "new" if metrics is None and not verdicts else "stopped"
     ended = "finished" if DONE in texts else "failed" if FAILED in texts else started
@@ -66,8 +67,3 @@ def status_of(folder: Path, checkpoints: CheckpointStore, holder: Holder | None,
         problems=(*damaged, *([problem] if problem else [])),
         is_resumable=not holder and DONE not in texts and (newest is not None or not verdicts),
     )
-
-
-def _is_of_a_generation(record: Mapping[str, Any]) -> bool:
-    loss = record.get("best_fitness")
-    return type(record.get("generation")) is int and (loss is None or isinstance(loss, int | float))
