@@ -1,5 +1,6 @@
 """The folder of generated modules and machine code: written once, atomically, safe with several processes."""
 
+import errno
 import hashlib
 import importlib.util
 import os
@@ -8,10 +9,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 from evoweights_kernels.errors import CacheError
 
 VARIABLE = "EVOWEIGHTS_CACHE"
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM)
+"""What ails a folder that nothing can be written to; anything else is no matter of the cache."""
 
 
 def cache_folder() -> Path:
@@ -48,8 +52,20 @@ def load_module(source: str, *, target: str, versions: tuple[str, ...]) -> Modul
     try:
         spec.loader.exec_module(module)  # where it is compiled, and kept beside the file
     except OSError as error:
-        raise _unwritable(path.parent, error) from error
+        reraise(error)
     return module
+
+
+def reraise(error: OSError) -> NoReturn:
+    """Raise again what went wrong while a module was compiled, which keeps machine code beside it.
+
+    Raises:
+        CacheError: the folder cannot be written.
+        OSError: it was something else.
+    """
+    if error.errno not in _UNWRITABLE:
+        raise error
+    raise _unwritable(cache_folder(), error) from error
 
 
 def load_or_make(make: Callable[[], bytes], *, target: str, suffix: str, versions: tuple[str, ...]) -> bytes:

@@ -1,8 +1,12 @@
 """Chunks, fusion, shared tensors: how a launch is cut or joined never shows in the bits."""
 
+import errno
 import sys
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from kernel_cases import (
@@ -18,7 +22,7 @@ from kernel_cases import (
     values,
 )
 
-from evoweights_kernels import TILE, Call, apply_, bodies, live_table, stream_id
+from evoweights_kernels import TILE, CacheError, Call, apply_, bodies, cpu_module, live_table, stream_id
 
 COUNT = 4097
 
@@ -203,3 +207,36 @@ def test_more_than_two_to_the_31_genes_are_all_reached(tmp_path):
         apply_([part], seed=1, first_tile=tile, backend="reference")
         assert small.any() and torch.equal(x[start : start + count], small)
     assert not x[TILE : 7 * TILE].any()
+
+
+@pytest.mark.parametrize("part", ["kernel", "parallel"])
+@pytest.mark.parametrize(
+    "code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EPERM, errno.EIO]
+)
+def test_machine_code_that_cannot_be_kept_is_an_error_of_the_cache_whenever_it_is_compiled(
+    part: str, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from numba.core.caching import IndexDataCacheFile
+
+    save = IndexDataCacheFile.save
+
+    def saved(self: Any, *given: object) -> None:
+        if f".{part}-" in self._index_name:
+            raise OSError(code, "so it was wanted")
+        save(self, *given)
+
+    monkeypatch.setenv("EVOWEIGHTS_CACHE", str(tmp_path))
+    monkeypatch.setattr(IndexDataCacheFile, "save", saved)
+    threads = torch.get_num_threads()
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    arguments = (np.zeros(3), np.float64(1.0))
+    body = ["for tile in range(start, stop):", f"    x[0] += amount + {code}"]
+    with pytest.raises(OSError if code == errno.EIO else CacheError, match="so it was wanted") as caught:
+        module = cpu_module.load(cpu_module.text([("x", "float64[::1]"), ("amount", "float64")], body))
+        assert part == "parallel"
+        cpu_module.launch(module, arguments, tiles=cpu_module.INLINE_TILES)
+        cpu_module.launch(module, arguments, tiles=cpu_module.INLINE_TILES + 1)
+    if code != errno.EIO:
+        assert f"generated kernels cannot be written to {tmp_path / 'kernels'}: [Errno {code}]" in str(caught.value)
+    monkeypatch.undo()
+    torch.set_num_threads(threads)  # Numba's first launch on threads may have changed it: they have one OpenMP
