@@ -18,6 +18,28 @@ checkpoint: {every_generations: 1}
 observers: []
 """
 
+FAST = """
+from dataclasses import dataclass
+from evoweights import hookimpl
+from evoweights.comparing.control import override
+
+@dataclass(frozen=True)
+class Fast:
+    "Another learning rate."
+    name, source = "fast", "a test"
+
+    def applies(self, config):
+        return True
+
+    def overrides(self, config):
+        return [override("improve.0.learning_rate", 2e-3)]
+
+@hookimpl
+def register(catalog):
+    catalog.add("control", Fast)
+"""
+"""A plugin with a control for the small run."""
+
 
 @dataclass(frozen=True)
 class Outcome:

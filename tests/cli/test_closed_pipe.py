@@ -1,5 +1,6 @@
 """A reader that goes away, such as ``head``, ends a listing and no run: nothing is lost, and nothing is called a bug."""
 
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -7,28 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from command_line import SMALL, CommandLine, Outcome
+from command_line import FAST, SMALL, CommandLine, Outcome
 
-TWICE_AS_FAST = """
-from dataclasses import dataclass
-from evoweights import hookimpl
-from evoweights.comparing.control import override
-
-@dataclass(frozen=True)
-class Fast:
-    "Twice the learning rate."
-    name, source = "fast", "a test"
-
-    def applies(self, config):
-        return True
-
-    def overrides(self, config):
-        return [override("improve.0.learning_rate", 2e-3)]
-
-@hookimpl
-def register(catalog):
-    catalog.add("control", Fast)
-"""
 SHOWN = SMALL.replace("observers: []", "plugins: [./fast.py]")
 UNREAD = "nobody reads what the run shows any more; it goes on all the same, and `evoweights status` looks at it\n"
 
@@ -47,7 +28,7 @@ def closed(monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[None]:
 def unread(monkeypatch: pytest.MonkeyPatch, evoweights: CommandLine) -> Callable[..., Outcome]:
     """Calls ``evoweights`` where nobody reads stdout."""
     Path("shown.yaml").write_text(SHOWN)
-    Path("fast.py").write_text(TWICE_AS_FAST)
+    Path("fast.py").write_text(FAST)
 
     def call(*words: str) -> Outcome:
         with closed(monkeypatch, "stdout"):
@@ -78,15 +59,34 @@ def test_a_listing_that_nobody_reads_is_over(unread: Callable[..., Outcome], wor
     assert (outcome.code, outcome.err) == (0, "")
 
 
-def test_an_error_that_nobody_reads_has_its_exit_code(evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+WRONG = [["run", "none.yaml"], ["run", "--nonsense"], ["nonsense"], ["operators", "--config"]]
+
+
+@pytest.mark.parametrize("words", WRONG)
+def test_an_error_that_nobody_reads_has_its_exit_code(
+    evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
     with closed(monkeypatch, "stderr"):
-        assert evoweights("run", "none.yaml").code == 2
+        assert evoweights(*words).code == 2
 
 
+@pytest.mark.parametrize("words", WRONG)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_an_error_that_cannot_be_written_has_its_exit_code(
-    evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch
+    evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     with open("/dev/full", "w") as stream:
         monkeypatch.setattr(sys, "stderr", stream)
-        assert evoweights("run", "none.yaml").code == 2
+        assert evoweights(*words).code == 2
+
+
+@pytest.mark.parametrize("code", [1, 2, 5])
+def test_an_exit_code_stays_where_a_plugin_has_replaced_stdout(
+    evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def app(prog_name: str) -> None:
+        monkeypatch.setattr(sys, "stdout", io.StringIO())
+        sys.exit(code)
+
+    monkeypatch.setattr("evoweights.cli.app.app", app)
+    assert evoweights("operators").code == code

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import SMALL, CommandLine
+from command_line import FAST, SMALL, CommandLine
 
 # Sends this process SIGINT at the moment a module is about to be imported, then runs a command line.
 AT_IMPORT = """
@@ -92,26 +92,8 @@ def test_a_second_ctrl_c_ends_the_run_at_once_and_says_how_to_go_on(evoweights: 
 
 
 # Sends Ctrl-C at the end of a generation of the run that is named.
-PRESSED = """
+PRESSED = f"""{FAST}
 import os, signal
-from dataclasses import dataclass
-from evoweights import hookimpl
-from evoweights.comparing.control import override
-
-@dataclass(frozen=True)
-class Fast:
-    "Another learning rate."
-    name, source = "fast", "a test"
-
-    def applies(self, config):
-        return True
-
-    def overrides(self, config):
-        return [override("improve.0.learning_rate", 2e-3)]
-
-@hookimpl
-def register(catalog):
-    catalog.add("control", Fast)
 
 @hookimpl
 def generation_finished(info, record):

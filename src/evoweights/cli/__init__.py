@@ -27,7 +27,8 @@ def main() -> None:
     except SystemExit as error:
         if error.code == CODE:
             _leave_on_ctrl_c()
-        if sys.stdout is not stdout:  # replaced by Typer, whose way it is to leave with 1 where nobody reads any more
+        # Typer leaves so where nobody reads any more.
+        if error.code == 1 and type(sys.stdout).__name__ == "PacifyFlushWrapper":
             _discard(stdout)
             sys.exit(0)
         raise
@@ -66,6 +67,9 @@ def _leave_on_ctrl_c() -> NoReturn:
 
 def _leave_on(error: OSError) -> NoReturn:
     """End a command for what is wrong with its surroundings; anything else is a bug of ours and raised again."""
+    if (code := _code_of_click(error.__context__)) is not None:  # the message that it stood for cannot be written
+        _discard(sys.stderr)
+        sys.exit(code)
     if not _has_a_working_directory():
         _leave(
             "the folder in which this was started has been deleted. Change to one that is there.", UsageError.exit_code
@@ -78,6 +82,12 @@ def _leave_on(error: OSError) -> NoReturn:
     _discard(sys.stdout)
     what = f"what was to be shown cannot be written: {error.strerror}. Free space and try again."
     _leave(what, ResourceError.exit_code)
+
+
+def _code_of_click(error: BaseException | None) -> int | None:
+    """The exit code of an error of Click's, whose own copy some versions of Typer have; None for any other."""
+    is_clicks = any(each.__name__ == "ClickException" for each in type(error).__mro__)
+    return getattr(error, "exit_code", None) if is_clicks else None
 
 
 def _leave(message: str, code: int, *, is_error: bool = True) -> NoReturn:
