@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine, Outcome
+from command_line import SMALL, CommandLine, Outcome
 
+from evoweights.catalog import Entry
 from evoweights.cli import conformance
+from evoweights.cli.checked import _only_one
+from evoweights.errors import UsageError
 from evoweights.testing.report import Report, Result
 from put_on_path import put_on_path
 
@@ -216,7 +219,7 @@ def test_the_folder_of_a_plugin_that_is_installed_is_not_installed_again(
 
 @pytest.mark.parametrize(
     "project",
-    [None, "", "[project", "[project]\nname = 'x'", "project = 2", "[project]\nentry-points = {other = {a = 'b'}}"],
+    [None, "", "[project]\nname = 'x'", "project = 2", "[project]\nentry-points = {other = {a = 'b'}}"],
 )
 def test_a_folder_without_a_plugin_is_refused(project: str | None, evoweights: CommandLine) -> None:
     Path("mine").mkdir()
@@ -224,6 +227,29 @@ def test_a_folder_without_a_plugin_is_refused(project: str | None, evoweights: C
         Path("mine/pyproject.toml").write_text(project)
     outcome = evoweights("plugins", "check", "mine")
     assert outcome.code == 2 and "error: mine is a folder without a plugin: no pyproject.toml there" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("project", "said"),
+    [
+        (
+            b'[project]\nname = "x\nversion = "1"\n',
+            "cannot be read: Illegal character '\\n' (at line 2, column 10). Correct it",
+        ),
+        (b"[project]\nname = '\xff'\n", "cannot be read: 'utf-8' codec can't decode byte 0xff in position 18"),
+    ],
+)
+@pytest.mark.parametrize("words", ["plugins check mine", "plugins check plugin_of_mine", "run wants.yaml"])
+def test_a_distribution_that_cannot_be_read_is_not_taken_for_none(
+    words: str, project: bytes, said: str, evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("mine").mkdir()
+    Path("mine/pyproject.toml").write_bytes(project)
+    Path("mine/wants.yaml").write_text(SMALL + "plugins: [plugin_of_mine]\n")
+    if words != "plugins check mine":
+        monkeypatch.chdir("mine")
+    outcome = evoweights(*words.split())
+    assert outcome.code == 2 and f"pyproject.toml: {said}" in outcome.err, outcome.err
 
 
 def test_a_built_in_component_is_checked_by_its_name(evoweights: CommandLine) -> None:
@@ -241,8 +267,9 @@ def test_a_built_in_component_is_checked_by_its_name(evoweights: CommandLine) ->
         ("dense", "control dense: there are no checks for components of kind control"),
         (
             "subspace",
-            "subspace is a component (perturbation) of evoweights_es and a component (space) of evoweights_evotorch. "
-            "Give the name of one of these plugins.\n",
+            "error: subspace has nothing that can be checked by its name:\n"
+            "  perturbation subspace: there are no checks for components of kind perturbation\n"
+            "  space subspace: there are no checks for components of kind space\n",
         ),
     ],
 )
@@ -251,6 +278,17 @@ def test_a_name_that_is_no_plugins_is_looked_for_among_components(
 ) -> None:
     outcome = evoweights("plugins", "check", name)
     assert outcome.code == 2 and said in outcome.err and outcome.out == ""
+
+
+def test_a_name_of_several_components_that_can_be_checked_is_asked_back() -> None:
+    entries = [Entry("operator", "thing", object, "mine 1.0"), Entry("turn", "thing", object, "yours 2.0")]
+    entries.append(Entry("control", "thing", object, "yours 2.0"))  # which has no checks
+    with pytest.raises(UsageError) as caught:
+        _only_one("thing", entries)
+    assert str(caught.value) == (
+        "thing is a component (operator) of mine 1.0 and a component (turn) of yours 2.0. "
+        "Give the name of one of these plugins."
+    )
 
 
 def test_a_plugin_that_comes_with_evoweights_can_be_checked(evoweights: CommandLine) -> None:

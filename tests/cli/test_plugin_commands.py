@@ -143,3 +143,16 @@ def test_an_unknown_kind_or_licence_is_refused_with_those_there_are(
 def test_kinds_and_licences_are_understood_in_any_case_and_licence_in_both_spellings(evoweights: CommandLine) -> None:
     assert evoweights("plugins", "new", "one", "--kind", "Turn", "--license", "mit").code == 0
     assert Path("evoweights-one", "LICENSE").read_text().startswith("MIT License")
+
+
+@pytest.mark.parametrize("words", ["run small.yaml controls=[]", "plugins", "validate small.yaml"])
+@pytest.mark.parametrize("variable", ["EVOWEIGHTS_DISABLED_PLUGINS", "EVOWEIGHTS_LOAD_PLUGINS"])
+def test_a_name_that_switches_nothing_off_is_warned_of_once(
+    evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch, variable: str, words: str
+) -> None:
+    monkeypatch.setenv(variable, "mountains")
+    outcome = evoweights(*words.split())
+    told = [line for line in outcome.err.splitlines() if variable in line]
+    assert outcome.code == 0 and len(told) == 1, outcome.err
+    assert told[0].startswith(f"warning: {variable}: no installed plugin is called 'mountains'. ")
+    assert told[0].endswith(" Take it out there.")

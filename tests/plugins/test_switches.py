@@ -9,6 +9,7 @@ from evoweights.errors import PluginError, UsageError
 from evoweights.plugins import switches
 from evoweights.plugins.listing import try_plugins
 from evoweights.plugins.loading import load_plugins
+from evoweights.plugins.sources import names_in_vain
 
 
 def switched_off_by_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,27 +48,22 @@ def test_disabled_plugin_is_listed_but_not_imported_and_a_run_that_names_it_is_r
     assert load_plugins(["foo"], folder=Path()).loaded
 
 
-def test_a_name_that_switches_nothing_off_is_warned_of_once_and_all_goes_on(
-    install: Install, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    install("moutains", GOOD)
-    monkeypatch.setenv("EVOWEIGHTS_DISABLED_PLUGINS", " mountains,, lm")
+def test_names_that_switch_nothing_off_are_told(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evoweights.plugins.sources.BUILT_IN", ("evoweights_lm",))
-    monkeypatch.setattr("evoweights.plugins.loading.built_in_plugins", lambda: [])
-    for _ in range(2):
-        assert load_plugins(["moutains"], folder=Path()).loaded
-    assert [each.getMessage() for each in caplog.records] == [
-        "EVOWEIGHTS_DISABLED_PLUGINS: no installed plugin is called 'mountains'. Did you mean 'moutains'? Known: moutains.",
+    monkeypatch.setenv("EVOWEIGHTS_LOAD_PLUGINS", "mountains")
+    assert names_in_vain() == [
+        "EVOWEIGHTS_LOAD_PLUGINS: no installed plugin is called 'mountains'. No plugin is installed here besides the "
+        "built-in ones. Take it out there."
+    ]
+    install("moutains", GOOD)
+    monkeypatch.setenv("EVOWEIGHTS_LOAD_PLUGINS", "moutains")
+    assert names_in_vain() == []
+    monkeypatch.setenv("EVOWEIGHTS_DISABLED_PLUGINS", " mountains,, lm, moutains")
+    assert names_in_vain() == [
+        "EVOWEIGHTS_DISABLED_PLUGINS: no installed plugin is called 'mountains'. Did you mean 'moutains'? Known: moutains. "
+        "Take it out there.",
         "EVOWEIGHTS_DISABLED_PLUGINS: lm is built in and always loaded. Take it out there.",
     ]
-
-
-def test_a_name_that_switches_something_off_is_not_warned_of(
-    install: Install, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    install("foo", GOOD)
-    monkeypatch.setenv("EVOWEIGHTS_DISABLED_PLUGINS", "foo")
-    assert [each.status for each in try_plugins()] == ["disabled"] and not caplog.records
 
 
 def test_plugin_that_is_enabled_again_loads(install: Install) -> None:

@@ -16,6 +16,7 @@ from evoweights.cli import (
     reporting,
     running,
 )
+from evoweights.cli.output import mention
 
 EXIT_CODES = """\b
 Exit codes:
@@ -57,6 +58,19 @@ def _options(
     ] = False,
 ) -> None:
     del version  # unused: its callback has acted
+    _warn_of_names_in_vain()
+
+
+def _warn_of_names_in_vain() -> None:
+    """Warn of what the variables that switch plugins off name in vain, once, whatever a command loads."""
+    from evoweights.plugins.switches import named_by_variables
+
+    if not named_by_variables():
+        return
+    from evoweights.plugins.sources import names_in_vain
+
+    for line in names_in_vain():
+        mention(f"warning: {line}", err=True)
 
 
 for _command in (

@@ -2,6 +2,7 @@
 
 import difflib
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,9 +44,13 @@ def _checkable(name: str, found: "list[Found]") -> "list[Found]":
     if not found:
         raise UsageError(f"{name} adds no component, so that there is nothing to check.")
     if not any(each.checks for each in found):
-        reasons = "\n".join(f"  {each.entry.kind} {each.entry.name}: {each.unchecked}" for each in found)
-        raise UsageError(f"{name} has nothing that can be checked by its name:\n{reasons}")
+        raise _nothing_to_check(name, [(each.entry, each.unchecked) for each in found])
     return found
+
+
+def _nothing_to_check(name: str, components: "Iterable[tuple[Entry, str]]") -> UsageError:
+    reasons = "\n".join(f"  {entry.kind} {entry.name}: {reason}" for entry, reason in components)
+    return UsageError(f"{name} has nothing that can be checked by its name:\n{reasons}")
 
 
 def _built_in_components() -> "list[Entry]":
@@ -56,10 +61,13 @@ def _built_in_components() -> "list[Entry]":
 
 def _only_one(name: str, components: "list[Entry]") -> "Entry | None":
     """The component of this name; one that can be checked goes before one that cannot."""
-    from evoweights.testing.plugin_kit import KITS
+    from evoweights.testing.plugin_kit import KITS, no_checks
 
     called = [each for each in components if each.name == name]
-    called = [each for each in called if each.kind in KITS] or called
+    checked = [each for each in called if each.kind in KITS]
+    if len(called) > 1 and not checked:
+        raise _nothing_to_check(name, [(each, no_checks(each)) for each in called])
+    called = checked or called
     if len(called) > 1:
         several = " and ".join(map(_told, called))
         raise UsageError(f"{name} is {several}. Give the name of one of these plugins.")

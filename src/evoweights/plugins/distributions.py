@@ -1,10 +1,13 @@
 """Folders of distributions that bring plugins, as ``evoweights plugins new`` makes them: what is in them, how to install them."""
 
+import os
 import shlex
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from evoweights.errors import UsageError
 
 GROUP = "evoweights"
 """Entry points of this group are plugins."""
@@ -31,10 +34,22 @@ def install_command(folder: Path) -> str:
 
 
 def _project(folder: Path) -> dict[str, Any]:
-    try:
-        return _table(tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8")), "project")
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+    """The table `project` of the distribution in a folder; empty if that has no pyproject.toml.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    file = folder / "pyproject.toml"
+    if not os.path.isfile(file):
         return {}
+    try:
+        return _table(tomllib.loads(file.read_text(encoding="utf-8")), "project")
+    except OSError as error:
+        raise UsageError(
+            f"{file}: cannot be read ({error.strerror}). Correct its permissions, or remove it."
+        ) from error
+    except ValueError as error:  # no UTF-8, or no TOML, with its line
+        raise UsageError(f"{file}: cannot be read: {error}. Correct it, or remove it.") from error
 
 
 def _table(values: dict[str, Any], *keys: str) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from evoweights.plugins.sources import (
     is_built_in,
     is_local,
     provided_twice,
-    warn_of_names_off,
 )
 from evoweights.plugins.switches import no_plugins, why_disabled
 
@@ -48,7 +47,6 @@ def try_plugins(requests: Sequence[str] = (), *, folder: Path | None = None) -> 
     Raises:
         UsageError: the user's file of disabled plugins cannot be read.
     """
-    warn_of_names_off()
     others, named = installed_plugins(), list[PluginStatus]()
     for each in requests:
         before = [other.plugin for other in named if other.status == "active"]

@@ -19,7 +19,7 @@ import pluggy
 from evoweights import hookspecs
 from evoweights.catalog import Catalog
 from evoweights.errors import EvoweightsError, PluginError, RunStopped, UsageError, did_you_mean
-from evoweights.plugins.sources import Plugin, built_in_plugins, find_plugins, is_local, warn_of_names_off
+from evoweights.plugins.sources import Plugin, built_in_plugins, find_plugins, is_local
 from evoweights.plugins.switches import ALL_OFF, no_plugins
 
 API = (1, 0)
@@ -89,7 +89,6 @@ def load_plugins(requests: Sequence[str] = (), *, folder: Path, given: Sequence[
             f"plugins: {', '.join(requests)} cannot be loaded: {ALL_OFF}. "
             "Unset it, or remove `plugins` from the configuration."
         )
-    warn_of_names_off()
     found = [*built_in_plugins(), *find_plugins(requests, folder=folder), *given]
     plugins = Plugins(new_manager(), Catalog(), tuple(found))
     for plugin in found:

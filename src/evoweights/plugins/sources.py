@@ -6,13 +6,11 @@ Nothing is imported here. Installed is not active: an installed plugin is found 
 import hashlib
 import importlib.metadata
 import importlib.util
-import logging
 import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,7 +21,7 @@ from packaging.utils import canonicalize_name
 
 from evoweights.errors import PluginError, UsageError, did_you_mean
 from evoweights.plugins.distributions import GROUP, install_command, made_in
-from evoweights.plugins.switches import DISABLED, names_off, why_disabled
+from evoweights.plugins.switches import named_by_variables, why_disabled
 from evoweights.version import __version__
 
 NONE_INSTALLED = "No plugin is installed here besides the built-in ones."
@@ -39,7 +37,6 @@ BUILT_IN = (
     "evoweights_toy",
     "evoweights_monitor",
 )
-_LOG = logging.getLogger("evoweights")
 _REQUEST = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*(?P<pin>[<>=!~].*)?")
 
 
@@ -171,21 +168,19 @@ def is_built_in(name: str) -> bool:
     return name in BUILT_IN or f"evoweights_{name}" in BUILT_IN
 
 
-def warn_of_names_off() -> None:
-    """Warn of what ``EVOWEIGHTS_DISABLED_PLUGINS`` names in vain: no installed plugin is called so, or it is built in."""
-    names = names_off()
-    known = {each.name for each in installed_plugins()} if names else set()
-    for name in names:
+def names_in_vain() -> list[str]:
+    """What the variables that switch plugins off name in vain, a line each: no installed plugin is called so, or it is
+    built in."""
+    named = named_by_variables()
+    known = {each.name for each in installed_plugins()} if named else set()
+    told = []
+    for variable, name in named:
         if is_built_in(name):
-            _warn_once(f"{DISABLED}: {name} is built in and always loaded. Take it out there.")
+            told.append(f"{variable}: {name} is built in and always loaded. Take it out there.")
         elif name not in known:
-            _warn_once(f"{DISABLED}: no installed plugin is called {name!r}.{did_you_mean(name, known)}")
-
-
-@cache
-def _warn_once(line: str) -> None:
-    """Cached, so that a command that loads plugins several times says it once."""
-    _LOG.warning(line)
+            near = did_you_mean(name, known, none=NONE_INSTALLED)
+            told.append(f"{variable}: no installed plugin is called {name!r}.{near} Take it out there.")
+    return told
 
 
 def provided_twice(plugins: Sequence[Plugin]) -> str:

@@ -39,16 +39,16 @@ def why_disabled(name: str) -> str:
         return f"{ALL_OFF}. Unset it."
     if ONLY in os.environ and name not in _names(ONLY):
         return f"{ONLY} lists {', '.join(_names(ONLY)) or 'none'}. Add it there, or unset the variable."
-    if name in names_off():
+    if name in _names(DISABLED):
         return f"{DISABLED} names it. Take it out there."
     if name in disabled_names():
         return f"{settings_file()} names it. `evoweights plugins enable {name}` takes it out."
     return ""
 
 
-def names_off() -> list[str]:
-    """What ``EVOWEIGHTS_DISABLED_PLUGINS`` names, be it installed or not."""
-    return _names(DISABLED)
+def named_by_variables() -> list[tuple[str, str]]:
+    """Every variable that names plugins with a name it has, be it installed or not."""
+    return [(variable, name) for variable in (ONLY, DISABLED) for name in _names(variable)]
 
 
 def disabled_names() -> tuple[str, ...]:

@@ -81,10 +81,15 @@ def enabled_plugins() -> list[str]:
     return list(dict.fromkeys(each.name for each in installed_plugins() if not why_disabled(each.name)))
 
 
+def no_checks(entry: Entry) -> str:
+    """Why a component is not checked whose kind has no kit."""
+    return f"there are no checks for components of kind {entry.kind}"
+
+
 def _found(entry: Entry, profile: str) -> Found:
     kit = KITS.get(entry.kind)
     if kit is None:
-        return Found(entry, (), f"there are no checks for components of kind {entry.kind}")
+        return Found(entry, (), no_checks(entry))
     missing = [each.name for each in settings_of(entry.component).values() if each.default is REQUIRED]
     if missing:
         return Found(entry, (), f"needs {', '.join(missing)}: check an instance of it in a test file")
