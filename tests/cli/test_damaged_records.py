@@ -107,7 +107,12 @@ def test_a_folder_of_runs_is_told_from_a_run(evoweights: CommandLine, lines: lis
         shutil.copytree("runs/run1", f"runs/run{number}")
     assert " and 4 more. Give one of them." in evoweights("resume", "runs").err
     far = evoweights("status", "runs/run").err
-    assert "Did you mean 'run" in far and far.count("run") < 20
+    assert "Did you mean 'run" in far and far.count("run") < 20 and far.endswith(" and 4 more.\n")
+    Path("proj/configs").mkdir(parents=True)
+    Path("proj/configs/config.yaml").write_text("anything")
+    assert "has no config.yaml. Give the folder of a run" in evoweights("status", "proj").err
+    Path("proj/configs/metrics.jsonl").touch()
+    assert "proj is no run, but a folder of runs: configs. Give one of them." in evoweights("status", "proj").err
     assert evoweights("status", ".").err == (
         "error: . is no run: it has no config.yaml. Give the folder of a run, such as runs/NAME.\n"
     )

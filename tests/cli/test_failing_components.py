@@ -1,5 +1,6 @@
 """Whatever part of a component fails, and whenever it does, the command ends with one error that names the component."""
 
+import errno
 import inspect
 import shutil
 from collections.abc import Callable
@@ -122,6 +123,34 @@ def test_what_failed_is_named(
     owner, name = PARTS[part]
     monkeypatch.setattr(owner, name, _failing(vars(owner)[name], next(iter(FAILURES)), 1))
     assert evoweights(command, "small.yaml").err.startswith(f"error: {what} raised RuntimeError: so it was wanted (")
+
+
+REPLAYABLE = [
+    "run",
+    "small.yaml",
+    "improve=[{name: es}]",
+    "vary=[]",
+    "select={name: best}",
+    "population={name: individuals, size: 1}",
+]
+
+
+@pytest.mark.parametrize(("code", "ends_with", "said"), [
+    (errno.ENOSPC, 7, "error: The export {to} could not be written: so it was wanted. Free space or mend the disk"),
+    (errno.EROFS, 7, "error: The export {to} could not be written: so it was wanted. Free space or mend the disk"),
+    (errno.ENOENT, 5, "error: FunctionTask: export raised FileNotFoundError: "),
+])  # fmt: skip
+@pytest.mark.parametrize("command", ["export", "replay"])
+def test_an_export_for_which_there_is_no_room_is_no_mistake_of_the_task(
+    evoweights: CommandLine, monkeypatch: pytest.MonkeyPatch, command: str, code: int, ends_with: int, said: str
+) -> None:
+    def full(*given: object) -> None:
+        raise OSError(code, "so it was wanted")
+
+    assert evoweights(*REPLAYABLE).code == 0
+    monkeypatch.setattr("evoweights.task.Task.export", full)
+    outcome = evoweights(command, "runs/small", "--to", "there")
+    assert outcome.code == ends_with and outcome.err.startswith(said.format(to=Path("there").absolute())), outcome
 
 
 def _raises(*given: object) -> Any:

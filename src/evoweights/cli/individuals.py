@@ -25,15 +25,13 @@ def export(
     The format is that of its task: a language model becomes a Hugging Face folder. It is opened again and compared.
     """
     load_torch()
-    from evoweights.contract import calling
-    from evoweights.runs.individuals import open_individual
+    from evoweights.runs.individuals import export_individual, open_individual
 
     folder = (to or run / "export" / expert).absolute()
     run = run.absolute()
     with where_it_was_started(run):
         opened = open_individual(run, expert, allow_env=allow_env or [])
-        with calling(f"{type(opened.task).__name__}: export"):
-            line = opened.task.export(opened.module, folder)
+        line = export_individual(opened.task, opened.module, folder)
     say(opened.label)
     say(line)
 

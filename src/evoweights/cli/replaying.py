@@ -24,7 +24,7 @@ def replay(
     report their steps, such as es, can be replayed.
     """
     load_torch()
-    from evoweights.contract import calling
+    from evoweights.runs.individuals import export_individual
     from evoweights.runs.replay import replay as do_again
 
     run, to = run.absolute(), to and to.absolute()
@@ -34,6 +34,4 @@ def replay(
         say(f"{done.steps} steps replayed from {done.log_bytes:,} bytes ({per_step:,.0f} a step).")
         say(f"Bit for bit the weights of {done.checkpoint}.")
         if to is not None:
-            with calling(f"{type(done.task).__name__}: export"):
-                line = done.task.export(done.module, to)
-            say(line)
+            say(export_individual(done.task, done.module, to))

@@ -1,6 +1,7 @@
 """Opening one individual of a run: mounted in a live module, for export, generation or a closer look."""
 
 import dataclasses
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,12 @@ from evoweights.runs.same_task import fingerprint_of, warn_of_other_task
 from evoweights.runs.session import open_task
 from evoweights.scoring import Champion
 from evoweights.seeds import Noise
+from evoweights.storage.durable import disk_errors
 from evoweights.storage.run_dir import RunDirectory
 from evoweights.task import Task
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+"""What no task can help when it writes."""
 
 
 def config_of_run(folder: Path, *, allow_env: Sequence[str] = ()) -> RunConfig:
@@ -75,3 +80,20 @@ def open_individual(folder: Path, which: str = "best", *, allow_env: Sequence[st
     mounted.shared.weights.copy_(checkpoint.tensors("shared")[WEIGHTS])
     mounted.put_buffers_(buffers_among(tensors))
     return OpenedIndividual(task, mounted.module, f"individual {row} of {checkpoint.folder.name}")
+
+
+def export_individual(task: Task, module: nn.Module, folder: Path) -> str:
+    """What the task says of the export of ``module`` that it has written to ``folder``.
+
+    Raises:
+        ResourceError: there is no room for it.
+        PluginError: the task raised anything else that is not an error for people.
+    """
+    with calling(f"{type(task).__name__}: export"):
+        try:
+            return task.export(module, folder)
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            with disk_errors(f"The export {folder}"):
+                raise

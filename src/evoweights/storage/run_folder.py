@@ -58,15 +58,27 @@ def refuse_no_run(folder: Path) -> None:
     """
     if os.path.lexists(folder / CONFIG):
         return
-    if inside := sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}")):
-        more = f" and {len(inside) - _NEAR} more" if len(inside) > _NEAR else ""
-        raise UsageError(
-            f"{folder} is no run, but a folder of runs: {', '.join(inside[:_NEAR])}{more}. Give one of them."
-        )
-    beside = [path.parent.name for path in folder.absolute().parent.glob(f"*/{CONFIG}")]
+    if inside := _runs_in(folder):
+        more = _more(inside, "Give one of them.")
+        raise UsageError(f"{folder} is no run, but a folder of runs: {', '.join(inside[:_NEAR])}{more}")
+    beside = _runs_in(folder.absolute().parent)
     near = difflib.get_close_matches(folder.name, beside, n=_NEAR, cutoff=0.0)
     known = did_you_mean(folder.name, near, none="Give the folder of a run, such as runs/NAME.")
+    known = f"{known.removesuffix('.')}{_more(beside, '')}" if near else known
     raise UsageError(f"{folder} is no run: it has no {CONFIG}.{known}")
+
+
+def _runs_in(folder: Path) -> list[str]:
+    """The names of the runs in a folder; a config.yaml alone may be of anything."""
+    found = (path.parent for path in folder.glob(f"*/{CONFIG}"))
+    parts = (ENVIRONMENT, METRICS, CHECKPOINTS)
+    return sorted(each.name for each in found if any(os.path.lexists(each / part) for part in parts))
+
+
+def _more(names: list[str], advice: str) -> str:
+    """The end of a list of names that is cut."""
+    more = f" and {len(names) - _NEAR} more" if len(names) > _NEAR else ""
+    return f"{more}. {advice}".rstrip()
 
 
 def free_folder(folder: Path) -> Path:
