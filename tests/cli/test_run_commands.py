@@ -104,18 +104,21 @@ def test_status_says_where_a_killed_run_goes_on(evoweights: CommandLine, stopped
         facts = json.loads(evoweights("status", stopped, "--json").out)
         return told["generations"], told["goes on"], facts["goes_on"]
 
-    assert shown() == ("2 of 4 done, 4 steps", "in generation 2 (3/4), after 4 steps", {"generation": 2, "step": 4})
+    at = {"generation": 2, "step": 4, "done_again": 0}
+    assert shown() == ("2 of 4 done, 4 steps", "in generation 2 (3/4), after 4 steps", at)
     # What a process that was killed leaves: records that are newer than its last checkpoint.
     shutil.rmtree(max((stopped / "checkpoints").glob("step-*")))
-    at = {"generation": 1, "step": 2}
+    at = {"generation": 1, "step": 2, "done_again": 1}
     assert shown() == ("2 of 4 done, 4 steps", "in generation 1 (2/4), after 2 steps; 1 generation done again", at)
     shutil.rmtree(stopped / "checkpoints")
-    assert shown()[1:] == ("at the start: generation 0 (1/4)", {"generation": 0, "step": 0})
+    at = {"generation": 0, "step": 0, "done_again": 2}
+    assert shown()[1:] == ("at the start: generation 0 (1/4); 2 generations done again", at)
     assert evoweights("resume", stopped).code == 0
     assert "goes on" not in evoweights("status", stopped).out
     assert json.loads(evoweights("status", stopped, "--json").out)["goes_on"] is None
     (stopped / "DONE").unlink()
-    assert shown()[1] == "after the last generation, after 8 steps"
+    at = {"generation": None, "step": 8, "done_again": 0}
+    assert shown()[1:] == ("after the last generation, after 8 steps", at)
 
 
 def test_where_a_run_goes_on_is_what_it_then_does(evoweights: CommandLine, stopped: Path) -> None:

@@ -5,16 +5,13 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from evoweights.cli.output import say
+from evoweights.cli.output import WIDE, say
 from evoweights.cli.units import duration_text
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from evoweights.comparing.comparison import Comparison, Difference, Row
-
-WIDE = 10_000
-"""Columns that a table may take, more than any does: nothing is cut, and a terminal wraps what is wider than itself."""
 
 
 def say_comparison(comparison: "Comparison") -> None:

@@ -10,6 +10,7 @@ from evoweights.cli.output import say, say_json, say_rows
 from evoweights.errors import CheckpointError
 
 if TYPE_CHECKING:
+    from evoweights.storage.checkpoint import Reached
     from evoweights.storage.run_dir import RunDirectory
     from evoweights.storage.run_status import RunStatus
 
@@ -21,7 +22,7 @@ def status(run: RunFolder, json: Json = False) -> None:
     directory = RunDirectory.read(run)
     found, generations = directory.status(), _generations(directory)
     if json:
-        say_json(_as_json(found))
+        say_json(_as_json(found, generations))
     else:
         say_rows(_rows(found, generations))
 
@@ -70,14 +71,14 @@ def _generations(run: "RunDirectory") -> Any:
     return run_settings(run.config_text, run.folder / "config.yaml")["generations"]
 
 
-def _as_json(status: "RunStatus") -> dict[str, Any]:
+def _as_json(status: "RunStatus", generations: Any) -> dict[str, Any]:
     return {
         "name": status.name,
         "folder": str(status.folder),
         "state": status.state,
         "resumable": status.is_resumable,
         "step": status.step,
-        "goes_on": _goes_on(status),
+        "goes_on": _goes_on(status, generations),
         "holder": None if status.holder is None else dataclasses.asdict(status.holder),
         "metrics": _strict(status.metrics),
         "best": status.best and {key: status.best[key] for key in ("row", "id", "generation", "fitness")},
@@ -86,13 +87,28 @@ def _as_json(status: "RunStatus") -> dict[str, Any]:
     }
 
 
-def _goes_on(status: "RunStatus") -> dict[str, Any] | None:
-    """The generation in which a run that is continued begins, and the steps made before; None if that is not known."""
+def _goes_on(status: "RunStatus", generations: Any) -> dict[str, Any] | None:
+    """The generation in which a run that is continued begins (None after the last one), the steps made before, and how many
+    recorded generations are done again; None if that is not known."""
+    at = _reached(status)
+    if at is None:
+        return None
+    is_over = at.generation == generations
+    return {"generation": None if is_over else at.generation, "step": at.step, "done_again": _done_again(status, at)}
+
+
+def _reached(status: "RunStatus") -> "Reached | None":
+    from evoweights.storage.checkpoint import Reached
+
     if not status.is_resumable:
         return None
-    if status.step is None:
-        return {"generation": 0, "step": 0}
-    return status.reached and dataclasses.asdict(status.reached)
+    return Reached(0, 0) if status.step is None else status.reached
+
+
+def _done_again(status: "RunStatus", at: "Reached") -> int:
+    """How many generations that are recorded lie after what is saved."""
+    recorded = 0 if status.metrics is None else status.metrics["generation"] + 1
+    return max(0, recorded - at.generation)
 
 
 def _strict(value: Any) -> Any:
@@ -134,14 +150,14 @@ def _rows(status: "RunStatus", generations: Any) -> list[tuple[str, str]]:
 
 def _where_it_goes_on(status: "RunStatus", generations: Any) -> str:
     """Where a run that is continued begins, and what it does again."""
-    if status.step is None:
-        return f"at the start: generation 0 (1/{generations})"
-    if status.reached is None:
+    at = _reached(status)
+    if at is None:
         return f"from checkpoint {status.step}"
-    generation, step = status.reached.generation, status.reached.step
-    after = f", after {step} steps" if step else ""
-    if generation == generations:
+    after = f", after {at.step} steps" if at.step else ""
+    if at.generation == generations:
         return f"after the last generation{after}"
-    again = 0 if status.metrics is None else status.metrics.get("generation", -1) + 1 - generation
-    redone = f"; {again} generation{'' if again == 1 else 's'} done again" if again > 0 else ""
-    return f"in generation {generation} ({generation + 1}/{generations}){after}{redone}"
+    again = _done_again(status, at)
+    redone = f"; {again} generation{'' if again == 1 else 's'} done again" if again else ""
+    if status.step is None:
+        return f"at the start: generation 0 (1/{generations}){redone}"
+    return f"in generation {at.generation} ({at.generation + 1}/{generations}){after}{redone}"

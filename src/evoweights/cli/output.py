@@ -8,6 +8,9 @@ from typing import Any, TextIO
 
 import typer
 
+WIDE = 10_000
+"""Columns of a table in a pipe or file, more than any takes: nothing is cut, and a terminal wraps what is wider than itself."""
+
 
 def say(text: str = "", *, bold: bool = False) -> None:
     """Write a line. A reader that has gone away, such as ``head``, ends the command without complaint."""
