@@ -110,8 +110,9 @@ def _points(records: list[Mapping[str, Any]]) -> dict[str, list[tuple[float, flo
 
 
 def _seconds(record: Mapping[str, Any], *, trains: bool) -> float:
-    phases = record.get("seconds") or {}
-    return sum(value for name, value in phases.items() if name not in (_MEASURING if trains else ("checkpoint",)))
+    left_out = _MEASURING if trains else ("checkpoint",)
+    known = [value for name, value in (record.get("seconds") or {}).items() if name not in left_out]
+    return math.nan if None in known else sum(known)
 
 
 def _spent(record: Mapping[str, Any], seconds: float, *, trains: bool) -> Iterator[tuple[str, float]]:

@@ -32,11 +32,9 @@ def mistake_in(record: Mapping[str, Any]) -> str:
         return f"its generation is {_told(generation)}"
     if best is not None and not _is_number(best):
         return f"its best_fitness is {_told(best)}"
-    for key, verb, may_be_unknown in (("seconds", "are", False), ("ledger", "is", True)):
+    for key, verb in (("seconds", "are"), ("ledger", "is")):
         found = record.get(key) or {}
-        if not isinstance(found, dict) or not all(
-            _is_number(each) or (each is None and may_be_unknown) for each in found.values()
-        ):
+        if not isinstance(found, dict) or not all(each is None or _is_number(each) for each in found.values()):
             return f"its {key} {verb} {_told(found)}"
     return "a number in it is too large" if _is_too_large(dict(record)) else ""
 
