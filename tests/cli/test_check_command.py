@@ -250,6 +250,7 @@ def test_a_distribution_that_cannot_be_read_is_not_taken_for_none(
         monkeypatch.chdir("mine")
     outcome = evoweights(*words.split())
     assert outcome.code == 2 and f"pyproject.toml: {said}" in outcome.err, outcome.err
+    assert outcome.err.endswith("Correct it, or remove it.\n")
 
 
 def test_a_built_in_component_is_checked_by_its_name(evoweights: CommandLine) -> None:

@@ -76,6 +76,14 @@ def test_a_record_that_cannot_be_is_named(
         Path("runs/damaged/DONE").unlink(missing_ok=True)
 
 
+def test_a_start_that_cannot_be_is_one_error_of_a_comparison(
+    evoweights: CommandLine, lines: list[dict[str, Any]]
+) -> None:
+    METRICS.write_text("".join(f"{json.dumps(each)}\n" for each in [{**lines[0], "start_fitness": 5}, *lines[1:]]))
+    outcome = evoweights("compare", "runs/damaged", "runs/run2")
+    assert outcome.code == 4 and "metrics.jsonl: a line is no record of a generation (TypeError: " in outcome.err
+
+
 @pytest.mark.parametrize(("command", "says"), [
     ("report", "metrics.jsonl: no generation is recorded, though the run is finished. Put back an intact copy."),
     ("compare", "so there is nothing to compare. The run is finished; put back an intact copy"),

@@ -165,13 +165,15 @@ WRONG = {
     "no tokens_per_batch": ("FunctionTask", "tokens_per_batch", MISSING,
         "task function: tokens_per_batch is not set; give the number of evaluations in a batch."),
     "a text for tokens_per_batch": ("FunctionTask", "tokens_per_batch", "8", "task function: tokens_per_batch is '8'; give"),
-    "no tokens in a batch": ("FunctionTask", "tokens_per_batch", 0, "task function: tokens_per_batch is 0; give the number"),
+    "no tokens in a batch": ("FunctionTask", "tokens_per_batch", 0,
+        "task function: tokens_per_batch is 0; give the number of evaluations in a batch, a whole number from 1."),
     "tokens_per_batch raises": ("FunctionTask", "tokens_per_batch", RAISING,
         "task function: its attributes raised RuntimeError: so it was wanted"),
     "unit raises": ("FunctionTask", "unit", RAISING, "task function: its attributes raised RuntimeError: so it was wanted"),
     "unit is a number": ("FunctionTask", "unit", 3, "task function: unit is 3; give what a batch is counted in"),
     "compute_dtype raises": ("FunctionTask", "compute_dtype", RAISING, "task function: its attributes raised RuntimeError"),
-    "compute_dtype is a text": ("FunctionTask", "compute_dtype", "float32", "task function: compute_dtype is 'float32'; give"),
+    "compute_dtype is a text": ("FunctionTask", "compute_dtype", "float32",
+        "task function: compute_dtype is 'float32'; give a torch.dtype, or None for that of the weights."),
     "sketches raises": ("FunctionTask", "sketches", RAISING, "task function: its attributes raised RuntimeError"),
     "sketches is a number": ("FunctionTask", "sketches", 2, "task function: sketches is 2; give True or False."),
     "slots are None": ("AdamW", "slots", None, "adamw: slots raised TypeError: 'NoneType' object is not iterable"),
@@ -219,10 +221,10 @@ def test_a_model_that_cannot_be_looked_at_is_one_error(
 
     assert evoweights("run", "small.yaml").code == 0
     monkeypatch.setattr("torch.nn.Module.named_parameters", fails)
-    for words in ("validate small.yaml", "export runs/small"):
+    for words, what in (("validate small.yaml", "blueprint for task function"), ("export runs/small", "its model")):
         outcome = evoweights(*words.split())
         assert outcome.code == 5 and "raised RuntimeError: so it was wanted" in outcome.err, outcome.err
-        assert outcome.err.startswith("error: population individuals: ")
+        assert outcome.err.startswith(f"error: population individuals: {what} raised")
 
 
 @pytest.mark.parametrize(
