@@ -240,6 +240,16 @@ def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
         load_plugins(["./my_operater.py"], folder=tmp_path)
 
 
+def test_a_file_that_lies_in_the_current_folder_instead_is_named(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "mine.py").write_text("")
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(
+        UsageError, match=r"no file .*mine\.py\. A path is taken from the configuration's folder; .*here/mine\.py"
+    ):
+        load_plugins(["./mine.py"], folder=tmp_path)
+
+
 def test_dataclass_with_quoted_types_works_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text("from __future__ import annotations\n" + GOOD)
     (entry,) = load_plugins(["mine.py"], folder=tmp_path).catalog.entries()
