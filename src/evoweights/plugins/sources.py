@@ -207,13 +207,10 @@ def _find_file(request: str, folder: Path) -> Plugin:
         raise UsageError(f"{file} is a folder; expected a file of Python code.")
     if not os.path.isfile(file):
         others = [each.name for each in file.parent.glob("*.py") if each.is_file()]
-        here = Path(request).resolve()
-        meant = (
-            f" A path is taken from the configuration's folder; the file that lies here is {here}."
-            if here.is_file()
-            else ""
-        )
-        raise UsageError(f"no file {file}.{meant or did_you_mean(file.name, others)}")
+        near, here = did_you_mean(file.name, others), os.path.abspath(request)
+        if os.path.isfile(here):
+            near = f" A path is taken from the configuration's folder; the file that lies here is {here}."
+        raise UsageError(f"no file {file}.{near}")
     try:
         digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16]
     except OSError as error:
