@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from evoweights.cli.output import WIDE
 from evoweights.records import GenerationRecord, ImproveRecord, RunInfo, RunResult
 from evoweights_monitor.formats import loss_text, printable
 from evoweights_monitor.lines import end_line, failed_warning, generation_line, start_lines, stopped_warning
@@ -18,6 +17,8 @@ from evoweights_monitor.progress import Progress
 from evoweights_monitor.summary import credit_table, next_commands, place_lines, result_lines, result_table
 
 REDRAWS_PER_SECOND = 2
+NO_EDGE = 10_000
+"""Columns of what is no terminal: more than any table takes."""
 
 _LOG = logging.getLogger("evoweights.console")
 
@@ -38,7 +39,7 @@ def standard_output() -> Console:
     """The console that standard output is; a pipe or a file has no edge at which a table would have to be cut."""
     console = RunConsole()
     if not console.is_terminal:
-        console.width = WIDE
+        console.width = NO_EDGE
     return console
 
 

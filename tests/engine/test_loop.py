@@ -263,7 +263,7 @@ def test_a_component_that_breaks_its_contract_is_named_with_its_place(tmp_path: 
     with pytest.raises(PluginError, match=message) as caught:
         session.run(dataclasses.replace(config_in(tmp_path, vary=[]), task=_settings_of(task)))
     assert caught.value.exit_code == 5
-    assert "A run has the traceback in its log.txt, and its last checkpoint is intact." in str(caught.value)
+    assert "The traceback is in the log.txt of the run; its checkpoints are intact." in str(caught.value)
     assert any(file in str(caught.value) for file in ("test_loop.py", "task.py", "training.py", "scoring.py"))
 
 

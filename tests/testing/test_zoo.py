@@ -5,7 +5,7 @@ The operators are modelled on bugs of other projects, which their docstrings nam
 
 import pytest
 from kill_matrix import OF_THE_ENGINE
-from specimens import COMPILED, world_put_back
+from specimens import COMPILED
 from zoo_crossover import CROSSOVER, SOUND_CROSSOVER
 from zoo_general import GENERAL
 from zoo_mutation import MUTATION, SOUND_MUTATION
@@ -18,16 +18,7 @@ ZOO = (*GENERAL, *CROSSOVER, *SWARM, *MUTATION)
 SOUND = (*SOUND_CROSSOVER, *SOUND_SWARM, *SOUND_MUTATION)
 
 
-@pytest.fixture(autouse=True)
-def world_is_put_back():
-    with world_put_back():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def pytest_shows_all_of_what_it_compares(monkeypatch):
-    """As it does on a build server: what a rule compares must not take minutes to show."""
-    monkeypatch.setenv("CI", "true")
+pytestmark = pytest.mark.usefixtures("as_on_a_build_server")
 
 
 def check(operator, rule):

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from specimens import world_put_back
 from zoo_choices import SELECTIONS, SOUND_SELECTIONS, SOUND_TURNS, TURNS
 from zoo_improvers import IMPROVERS, Descends, Spills
 from zoo_tasks import TASKS, Line
@@ -31,16 +30,7 @@ ZOOS = (
 CASES = [(checks, *each) for checks, _, zoo in ZOOS for each in zoo]
 
 
-@pytest.fixture(autouse=True)
-def world_is_put_back():
-    with world_put_back():
-        yield
-
-
-@pytest.fixture(autouse=True)
-def pytest_shows_all_of_what_it_compares(monkeypatch):
-    """As it does on a build server: what a rule compares must not take minutes to show."""
-    monkeypatch.setenv("CI", "true")
+pytestmark = pytest.mark.usefixtures("as_on_a_build_server")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evoweights.catalog import Catalog, Entry
+from evoweights.config.defaults import refuse_reserved
 from evoweights.config.interpolation import Interpolations, has_interpolation, leaves
 from evoweights.config.run_config import BY_NAME, SEVERAL, SINGLE
 from evoweights.config.schema import Setting, convert, fill, settings_of, show
@@ -63,8 +64,7 @@ def fill_component(
     if entry is None:
         return {}
     settings = settings_of(entry.component)
-    if clash := settings.keys() & {"name", *phase}:
-        raise PluginError(f"{entry.provider}: {kind} {name}: a setting cannot be called {', '.join(clash)}. Rename it.")
+    refuse_reserved(settings, phase, f"{entry.provider}: {kind} {name}")
     return _fill_settings({**phase, **settings}, given, source, catalog, name=name, path=path, what=f"{kind} {name}")
 
 

@@ -120,7 +120,7 @@ def _told_where_the_traceback_is() -> Iterator[None]:
         yield
     except ComponentRaised as error:
         raise ComponentRaised(
-            f"{error} A run has the traceback in its log.txt, and its last checkpoint is intact."
+            f"{error} The traceback is in the log.txt of the run; its checkpoints are intact."
         ) from error
 
 

@@ -114,7 +114,7 @@ def remembered(improver: Improver, ground: Ground) -> None:
 
 @rule("G22", always, most=1, level=Level.EXACT)
 def built(improver: Improver, ground: Ground) -> None:
-    """G22: it can be registered, is made from its settings, equals its like, and cannot be changed."""
+    """G22: it can be registered, allows its own defaults, is made from its settings, equals its like, and cannot be changed."""
     del ground  # unused: nothing is computed
     registrable("improve", improver)
 

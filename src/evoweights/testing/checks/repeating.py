@@ -112,7 +112,7 @@ def registrable(kind: str, component: Any) -> None:
 
 @rule("G22", always, most=1, level=Level.EXACT)
 def built(operator: PairOperator, backend: str, draw: Draw) -> None:
-    """G22: it can be registered, equals its like, cannot be changed, and its traits name settings that it has."""
+    """G22: it can be registered, allows its own defaults, equals its like, cannot be changed, and its traits name settings."""
     del backend, draw  # unused: nothing is computed
     registrable("operator", operator)
     if isinstance(operator, GeneOperator) and (why := why_not_launched(operator)):

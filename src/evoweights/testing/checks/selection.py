@@ -50,7 +50,7 @@ def quiet(selection: Selection, losses: Losses, noise: Noise) -> None:
 
 @rule("G22", always, most=1, level=Level.EXACT)
 def built(selection: Selection, losses: Losses, noise: Noise) -> None:
-    """G22: it can be registered, is made from its settings, equals its like, and cannot be changed."""
+    """G22: it can be registered, allows its own defaults, is made from its settings, equals its like, and cannot be changed."""
     del losses, noise  # unused: nothing is chosen
     registrable("select", selection)
 

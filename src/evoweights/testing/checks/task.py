@@ -16,7 +16,7 @@ from evoweights.testing.task_ground import Opened, leaves, untouched
 
 @rule("G22", always, most=1, level=Level.EXACT)
 def built(settings: TaskSettings, opened: Opened, seed: int) -> None:
-    """G22: it can be registered, is made from its settings, equals its like, and cannot be changed."""
+    """G22: it can be registered, allows its own defaults, is made from its settings, equals its like, and cannot be changed."""
     del opened, seed  # unused: nothing is computed
     registrable("task", settings)
 

@@ -47,7 +47,7 @@ def quiet(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
 
 @rule("G22", always, most=1, level=Level.EXACT)
 def built(turn: TurnRule, generation: int, size: int, noise: Noise) -> None:
-    """G22: it can be registered, is made from its settings, equals its like, and cannot be changed."""
+    """G22: it can be registered, allows its own defaults, is made from its settings, equals its like, and cannot be changed."""
     del generation, size, noise  # unused: nothing is chosen
     registrable("turn", turn)
 
