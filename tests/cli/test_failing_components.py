@@ -237,4 +237,4 @@ def test_the_log_of_a_run_is_only_spoken_of_where_a_run_goes_on(
     assert evoweights("run", "small.yaml").code == 0
     monkeypatch.setattr(OWNERS["FunctionTask"], "unit", RAISING)
     outcome = evoweights(*words.split())
-    assert outcome.code == 5 and outcome.err.count("in its log.txt") == is_run
+    assert outcome.code == 5 and outcome.err.count("in the log.txt of the run") == is_run
